@@ -1,0 +1,71 @@
+"""What a potential is, and the one place where derivatives of the energy are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from stratal.descriptors.neighbors import Neighbors
+from stratal.descriptors.structures import Structures
+
+
+class Potential(Protocol):
+    """What dynamics, search and screening need to know of a potential."""
+
+    @property
+    def cutoff(self) -> float:
+        """Reach, Å."""
+        ...
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers covered, ascending; `Structures.species` counts them."""
+        ...
+
+    def energies(
+        self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+    ) -> jax.Array:
+        """Atomic energies, ``(n_atoms,)``, eV; differentiable in the displacements."""
+        ...
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Result:
+    """Energies and their derivatives; zero for padding."""
+
+    energy: jax.Array  # (n_systems,), eV
+    energies: jax.Array  # (n_atoms,), eV
+    forces: jax.Array  # (n_atoms, 3), eV/Å
+    stress: jax.Array  # (n_systems, 3, 3), eV/Å³, tension positive
+    stresses: jax.Array  # (n_atoms, 3, 3), eV/Å³; they sum to the stress, as ASE's
+
+
+def evaluate(potential: Potential, structures: Structures, neighbors: Neighbors) -> Result:
+    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) from one reverse pass."""
+    displacements = neighbors.displacements(structures)
+    energy_of = partial(potential.energies, structures, neighbors)
+    energies, pull_back = jax.vjp(energy_of, displacements)
+    (pull,) = pull_back(jnp.where(structures.atom_mask, 1.0, 0.0).astype(energies.dtype))
+    pull = jnp.where(neighbors.mask[..., None], pull, 0.0)  # dE/d(displacement), eV/Å
+    energies = jnp.where(structures.atom_mask, energies, 0.0)
+    forces = pull.sum(axis=1) - neighbors.reversed(pull).sum(axis=1)  # a gather, no scatter
+    virial = jnp.einsum("ijk,ijl->ikl", displacements, pull, precision="highest")
+    virial = 0.5 * (virial + virial.swapaxes(1, 2))  # symmetric but for rounding per system
+    volumes = structures.volumes[:, None, None]
+    return Result(
+        energy=structures.sum_by_system(in_float64(energies)),
+        energies=energies,
+        forces=forces,
+        stress=structures.sum_by_system(virial) / volumes,
+        stresses=virial / volumes[structures.system],
+    )
+
+
+def in_float64(array: jax.Array) -> jax.Array:
+    """The array in float64 where 64-bit types are enabled, else as it is."""
+    return array.astype(jnp.promote_types(array.dtype, jnp.zeros((), float).dtype))

@@ -1,0 +1,1 @@
+"""Screening modules on the shared backend: one folder per subject, none importing another."""

@@ -1,0 +1,1 @@
+"""Where work runs, free of physics: this room holds executors, journals and batch jobs."""
