@@ -1,0 +1,134 @@
+"""Compose strata into one potential for a set of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from stratal.descriptors.descriptor import Block
+from stratal.errors import InputError
+from stratal.potentials.evaluate import Potential
+from stratal.potentials.networks import AtomicNetwork
+from stratal.potentials.neural import NeuralPotential
+from stratal.potentials.short_range import ZBL, CloseRepulsion
+from stratal.potentials.stratum import Coupling, Stratum, stratum_name
+
+# Fixed pair repulsions, by the name that stands in a stratum's file.
+SHORT_RANGE: dict[str, Callable[[Sequence[int]], Potential]] = {
+    "zbl": ZBL.for_elements,
+    "close": CloseRepulsion.for_elements,
+}
+
+
+def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> NeuralPotential:
+    """The potential of ``elements`` (atomic numbers) from strata by name.
+
+    Raises:
+        InputError: a stratum is missing, or strata differ in descriptor, short range or
+            level of theory.
+    """
+    numbers = tuple(sorted(set(elements)))
+    used = strata_for(strata, numbers)
+    check_alike(used)
+    descriptor = used[0].descriptor
+    blocks = descriptor.blocks(numbers)
+    couplings = {key: value for stratum in used for key, value in stratum.couplings.items()}
+    trunks = {z: trunk for stratum in used for z, trunk in stratum.trunks.items()}
+    networks, minimum, factor = [], [], []
+    for center in numbers:
+        trunk = trunks[center]
+        own = [coupling_of(couplings, center, block, len(trunk.bias)) for block in blocks]
+        networks.append(
+            AtomicNetwork([c.kernel for c in own], trunk.bias, trunk.kernels, trunk.biases)
+        )
+        minimum.append(np.concatenate([c.minimum for c in own]))
+        factor.append(np.concatenate([c.factor for c in own]))
+    return NeuralPotential(
+        networks=tuple(networks),
+        minimum=np.array(minimum),
+        factor=np.array(factor),
+        short_range=short_range_term(used[0].short_range, numbers),
+        descriptor=descriptor,
+        elements=numbers,
+    )
+
+
+def short_range_term(kind: str, numbers: Sequence[int]) -> Potential | None:
+    """The fixed pair repulsion that a stratum's file names; None for ``"none"``.
+
+    Raises:
+        InputError: a kind that is not known here.
+    """
+    if kind == "none":
+        return None
+    if kind not in SHORT_RANGE:
+        raise InputError(
+            f"short range {kind!r} is not known: give one of none, {', '.join(SHORT_RANGE)}."
+        )
+    return SHORT_RANGE[kind](numbers)
+
+
+def strata_for(strata: Mapping[str, Stratum], numbers: Sequence[int]) -> list[Stratum]:
+    """The strata of all subsets of up to three elements, or one root that covers them all."""
+    for stratum in strata.values():
+        if stratum.is_root and len(stratum.elements) > 1 and set(numbers) <= set(stratum.elements):
+            return [stratum]
+    names = required_strata(numbers)
+    missing = [name for name in names if name not in strata]
+    if missing:
+        raise InputError(
+            f"no stratum for {', '.join(missing)}; there are {', '.join(sorted(strata)) or 'none'}. "
+            f"Train what is missing on top, or ask for fewer elements."
+        )
+    return [strata[name] for name in names]
+
+
+def required_strata(numbers: Sequence[int]) -> list[str]:
+    """Names of the strata that a potential of these elements is made of, lowest first.
+
+    >>> required_strata([29, 47])
+    ['Cu', 'Ag', 'Ag-Cu']
+    """
+    return [
+        stratum_name(subset)
+        for size in range(1, min(len(numbers), 3) + 1)
+        for subset in combinations(sorted(numbers), size)
+    ]
+
+
+def coupling_of(
+    couplings: Mapping[tuple[int, tuple[int, ...]], Coupling],
+    center: int,
+    block: Block,
+    n_hidden: int,
+) -> Coupling:
+    """The coupling of a block, or zeros where a stratum does not couple it."""
+    zeros = np.zeros(block.size)
+    silent = Coupling(zeros, zeros, np.zeros((block.size, n_hidden)))
+    return couplings.get((center, block.neighbors), silent)
+
+
+def check_alike(strata: Sequence[Stratum]) -> None:
+    """Refuse strata that cannot stand in one potential.
+
+    Raises:
+        InputError: they differ in descriptor, short range or level of theory.
+    """
+    first = strata[0]
+    for other in strata[1:]:
+        for what in ("descriptor", "short_range"):
+            if getattr(other, what) != getattr(first, what):
+                raise InputError(
+                    f"strata {first.name} and {other.name} differ in their {what.replace('_', ' ')}. "
+                    f"Train one of them again with the settings of the other."
+                )
+    known = {s.level_of_theory: s.name for s in strata if s.level_of_theory}
+    if len(known) > 1:
+        levels = "; ".join(f"{name}: {level}" for level, name in known.items())
+        raise InputError(
+            f"strata of different levels of theory cannot be composed ({levels}). "
+            f"Train them on data of one level."
+        )
+
