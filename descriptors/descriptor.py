@@ -12,9 +12,6 @@ from typing import Any, Protocol
 
 import jax
 
-from stratal.descriptors.neighbors import Neighbors
-from stratal.descriptors.structures import Structures
-
 
 @dataclass(frozen=True)
 class Block:
@@ -47,9 +44,16 @@ class Descriptor(Protocol):
         ...
 
     def __call__(
-        self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+        self, displacements: jax.Array, tile_species: jax.Array, n_species: int
     ) -> jax.Array:
-        """Features of every atom, ``(n_atoms, n_features)``."""
+        """Features of every atom, ``(n_atoms, n_features)``, invariant under rotation.
+
+        Args:
+            displacements: receiver to sender, ``(n_atoms, n_neighbors, 3)``, Å; padding lies
+                beyond the cutoff.
+            tile_species: species of each tile's senders, ``(n_atoms, n_neighbors // TILE)``.
+            n_species: number of species.
+        """
         ...
 
     def to_tree(self) -> dict[str, Any]:

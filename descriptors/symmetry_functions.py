@@ -17,8 +17,7 @@ import numpy as np
 from stratal.descriptors.angular import AngularFunction, angular_symmetry_functions
 from stratal.descriptors.cutoffs import cosine_cutoff
 from stratal.descriptors.descriptor import Block
-from stratal.descriptors.neighbors import TILE, Neighbors
-from stratal.descriptors.structures import Structures
+from stratal.descriptors.neighbors import TILE
 from stratal.errors import InputError
 
 
@@ -59,20 +58,15 @@ class SymmetryFunctions:
         )
 
     def __call__(
-        self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+        self, displacements: jax.Array, tile_species: jax.Array, n_species: int
     ) -> jax.Array:
-        """Describe every atom, ``(n_atoms, n_features)``; invariant under rotation."""
-        n_species = len(structures.elements)
-        tile_species = neighbors.tile_species(structures)
-        by_species = radial_symmetry_functions(
-            self.radial, self.cutoff, displacements, tile_species, n_species
-        )
-        features = [by_species.reshape(structures.n_atoms, -1)]
+        """Describe every atom, ``(n_atoms, n_features)``; see `Descriptor`."""
+        edges = (displacements, tile_species, n_species)
+        by_species = radial_symmetry_functions(self.radial, self.cutoff, *edges)
+        features = [by_species.reshape(len(displacements), -1)]
         if self.angular:
-            by_pair = angular_symmetry_functions(
-                self.angular, self.cutoff, displacements, tile_species, n_species
-            )
-            features.append(by_pair.reshape(structures.n_atoms, -1))
+            by_pair = angular_symmetry_functions(self.angular, self.cutoff, *edges)
+            features.append(by_pair.reshape(len(displacements), -1))
         return jnp.concatenate(features, axis=1)
 
     def to_tree(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,8 @@ class NeuralPotential:
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
     ) -> jax.Array:
         """Atomic energies, ``(n_atoms,)``, eV."""
-        features = self.descriptor(structures, neighbors, displacements)
+        tile_species = neighbors.tile_species(structures)
+        features = self.descriptor(displacements, tile_species, len(self.elements))
         energies = jnp.zeros(structures.n_atoms, features.dtype)
         for species, network in enumerate(self.networks):
             scaled = (features - self.minimum[species]) * self.factor[species]
@@ -44,7 +45,3 @@ class NeuralPotential:
         if self.short_range is not None:
             energies = energies + self.short_range.energies(structures, neighbors, displacements)
         return energies
-
-    def astype(self, dtype: jax.typing.DTypeLike) -> NeuralPotential:
-        """All weights in another floating-point type."""
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), replace(self))

@@ -1,0 +1,382 @@
+"""Neighbor list on the device for one large system: a cell list of linear cost.
+
+Atoms are sorted into bins of the cell; an atom's neighbors lie in the bins around its
+own, periodic images included, so that cells smaller than the reach work too. What shapes
+the compiled program is a plan made on the host; where the atoms outgrow the plan the list
+says so with `overflow`, and `cell_list` makes a larger plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.structures import Structures
+from stratal.errors import InputError
+
+SLACK = 1e-3  # relative, by which bins are larger than they need be: rounding, small strain
+CHUNK = 2**20  # candidate pairs looked at in one go: some 50 MB
+NO_KEY = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class CellListPlan:
+    """What shapes the compiled search; hashable, so that equal plans share a program."""
+
+    n_bins: tuple[int, int, int]  # along each cell vector
+    reach_bins: tuple[int, int, int]  # how many bins further a neighbor can be
+    pbc: tuple[bool, bool, bool]
+    capacity: int  # atoms that a bin can hold
+    n_neighbors: int  # width of the table
+    cutoff: float  # Å, of the potential
+    skin: float  # Å, the list reaches to cutoff + skin
+
+    @property
+    def max_shift(self) -> tuple[int, int, int]:
+        """The most cells that an edge between wrapped atoms crosses along each vector."""
+        parts = zip(self.reach_bins, self.n_bins, self.pbc, strict=True)
+        x, y, z = (-(-reach // n) if periodic else 0 for reach, n, periodic in parts)
+        return x, y, z
+
+    @property
+    def n_shifts(self) -> int:
+        """Distinct shifts of edges."""
+        return int(np.prod([2 * most + 1 for most in self.max_shift]))
+
+
+def cell_list(
+    structures: Structures,
+    cutoff: float,
+    skin: float = 0.0,
+    plan: CellListPlan | None = None,
+    shortest: float = 1e-3,
+) -> tuple[Neighbors, CellListPlan]:
+    """Find all neighbors within ``cutoff + skin`` of one system, on the device.
+
+    Args:
+        structures: one system; padding atoms get no edges.
+        cutoff: reach of the potential, Å.
+        skin: how much further the list reaches, Å.
+        plan: that of an earlier call, to run the same program again; grown if need be, and
+            ignored if it is for another reach.
+        shortest: two atoms closer than this (Å) are refused.
+
+    Returns:
+        the same table as `neighbor_list`, perhaps wider, and the plan that made it.
+
+    Raises:
+        InputError: several systems, or overlapping atoms.
+    """
+    if plan is not None and (plan.cutoff, plan.skin) != (float(cutoff), float(skin)):
+        plan = None
+    guessed = plan is None
+    plan = plan or plan_cell_list(structures, cutoff, skin)
+    while True:
+        neighbors, needs = search(plan, structures)
+        length, width = float(needs["shortest"]), max(TILE, int(needs["width"]))
+        if length < shortest:
+            raise InputError(
+                f"structure 0: two atoms overlap ({length:.2g} Å apart). Remove one of them or "
+                f"the structure."
+            )
+        # A first guess that was far too wide would cost in all that follows.
+        wasteful = guessed and plan.n_neighbors > 1.25 * width
+        if not (bool(neighbors.overflow) or wasteful):
+            return neighbors, plan
+        plan = grown(plan, structures, width, int(needs["capacity"]), guessed)
+        guessed = False
+
+
+def grown(
+    plan: CellListPlan, structures: Structures, width: int, capacity: int, guessed: bool
+) -> CellListPlan:
+    """A plan for what a search was found to need; a guess may also be too wide."""
+    if not guessed and width > plan.n_neighbors:
+        width += TILE  # what outgrew a plan once grows on
+    n_neighbors = width if guessed else max(width, plan.n_neighbors)
+    renewed = plan_cell_list(structures, plan.cutoff, plan.skin, n_neighbors)
+    if renewed.n_bins == plan.n_bins:  # host and device may round an atom into other bins
+        capacity = max(capacity, renewed.capacity, plan.capacity)
+        renewed = replace(renewed, capacity=capacity)
+    return renewed
+
+
+def plan_cell_list(
+    structures: Structures, cutoff: float, skin: float = 0.0, n_neighbors: int | None = None
+) -> CellListPlan:
+    """Choose bins, their capacity and the table's width for a system on the host.
+
+    Args:
+        structures: one system.
+        cutoff: reach of the potential, Å.
+        skin: how much further the list reaches, Å.
+        n_neighbors: width of the table; guessed from the density by default.
+
+    Raises:
+        InputError: more than one system, or more atoms than 32-bit keys can tell apart.
+    """
+    if np.asarray(structures.system_mask).sum() != 1 or not np.asarray(structures.system_mask)[0]:
+        raise InputError(
+            f"a cell list is for one system, found {np.asarray(structures.system_mask).sum()}. "
+            f"Use neighbor_list for several."
+        )
+    real = np.asarray(structures.atom_mask)
+    positions, cell = np.asarray(structures.positions, float), np.asarray(structures.cell[0], float)
+    pbc = np.asarray(structures.pbc[0], bool)
+    spans = spans_of(np, positions, real, cell, pbc)
+    reach, n_real = float(cutoff) + float(skin), int(real.sum())
+    n_bins = np.maximum(1, spans / (reach * (1 + SLACK))).astype(int)
+    while n_bins.prod() > max(8, 2 * n_real):  # mostly vacuum: larger bins do
+        n_bins[n_bins.argmax()] = -(-n_bins.max() // 2)
+    ratio = reach * (1 + 0.5 * SLACK) * n_bins / np.maximum(spans, 1e-9)
+    reach_bins = np.ceil(np.where(pbc, ratio, np.minimum(ratio, n_bins - 1))).astype(int)
+    index, _ = bins_of(np, positions, real, cell, pbc, n_bins)
+    counts = np.bincount(index[real], minlength=int(n_bins.prod()))
+    if n_neighbors is None:
+        bin_volume = max(float((spans / n_bins).prod()), 1e-9)
+        density = n_real / max((counts > 0).sum() * bin_volume, 1.0)  # 1/Å^3 where atoms are
+        guess = 1.2 * density * 4 / 3 * np.pi * reach**3 + 4 * len(structures.elements)
+        n_neighbors = TILE * int(np.ceil(guess / TILE))
+    plan = CellListPlan(
+        n_bins=tuple(n_bins.tolist()),
+        reach_bins=tuple(reach_bins.tolist()),
+        pbc=tuple(pbc.tolist()),
+        capacity=int(counts.max()) + (2 if n_bins.prod() > 1 else 0),
+        n_neighbors=n_neighbors,
+        cutoff=float(cutoff),
+        skin=float(skin),
+    )
+    if plan.n_shifts * structures.n_atoms >= NO_KEY:
+        raise InputError(
+            f"{structures.n_atoms} atoms with {plan.n_shifts} shifts of the cell do not fit "
+            f"32-bit keys. Split the system over several devices or use a larger cell."
+        )
+    return plan
+
+
+def build(plan: CellListPlan, structures: Structures) -> Neighbors:
+    """The neighbor list by a plan; pure, to be called inside or outside `jax.jit`.
+
+    ``overflow`` is set where a bin or a row is too small, or where the cell has changed so
+    much that neighbors may lie in bins further away than the plan looks.
+    """
+    return search(plan, structures)[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def search(plan: CellListPlan, structures: Structures) -> tuple[Neighbors, dict[str, jax.Array]]:
+    """The list; the width and capacity it needed and the shortest distance (Å) that it found."""
+    structures = jax.tree.map(jnp.asarray, structures)
+    positions, cell = structures.positions, structures.cell[0]
+    real, pbc = structures.atom_mask & (structures.system == 0), np.array(plan.pbc)
+    n_bins = np.array(plan.n_bins)
+    index, home = bins_of(jnp, positions, real, cell, pbc, n_bins)
+    index = jnp.where(real, index, n_bins.prod())
+    wrapped = positions - jnp.matmul(home, cell, precision="highest")
+
+    # Atoms ordered by species: keys made of this rank sort as rows of the table must.
+    by_species = jnp.argsort(structures.species, stable=True)
+    rank = inverse_of(by_species)
+    counts = jnp.bincount(structures.species, length=len(structures.elements))
+    ends = (jnp.cumsum(counts) * plan.n_shifts).astype(jnp.int32)  # of the species' keys
+
+    in_order = jnp.argsort(index)  # neighbors in space are neighbors in memory
+    bins, fullest = fill_bins(plan, index, in_order, wrapped, rank)
+    candidates = offsets_of(plan).shape[0] * plan.capacity
+    rows = jax.lax.map(
+        lambda atom: row_of_atom(plan, wrapped[atom], rank[atom], index[atom], bins, cell, ends),
+        in_order,
+        batch_size=max(1, min(positions.shape[0], CHUNK // candidates)),
+    )
+    back = inverse_of(in_order)
+    keys, mask, width, shortest = jax.tree.map(lambda row: row[back], rows)
+
+    senders = jnp.where(mask, by_species[jnp.where(mask, keys // plan.n_shifts, 0)], 0)
+    wrapped_shifts = shift_of_code(plan, keys % plan.n_shifts)
+    moved = (home[:, None, :] - home[senders]).astype(jnp.int32)
+    spans = spans_of(jnp, positions, real, cell, pbc)
+    reach = (plan.cutoff + plan.skin) * n_bins / jnp.maximum(spans, 1e-9)
+    sees_all = ~pbc & (np.array(plan.reach_bins) >= n_bins - 1)
+    blind = jnp.any((reach > np.array(plan.reach_bins)) & ~sees_all)
+    blind |= jnp.any(structures.pbc[0] != pbc)
+    neighbors = Neighbors(
+        senders=senders.astype(jnp.int32),
+        shifts=jnp.where(mask[..., None], wrapped_shifts + moved, 0),
+        mask=mask,
+        reverse=jnp.where(mask, reverse_edges(plan, keys, senders, rank), 0),
+        positions=structures.positions,
+        cell=structures.cell,
+        overflow=blind | (fullest > plan.capacity) | (width.max() > plan.n_neighbors),
+        cutoff=plan.cutoff,
+        skin=plan.skin,
+    )
+    needs = {"width": width.max(), "capacity": fullest, "shortest": shortest.min()}
+    return neighbors, needs
+
+
+def row_of_atom(
+    plan: CellListPlan,
+    position: jax.Array,
+    rank: jax.Array,
+    bin_of_atom: jax.Array,
+    bins: Bins,
+    cell: jax.Array,
+    ends: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """One row of the table as sorted keys: rank of the sender, then code of the shift.
+
+    Returns:
+        keys and mask ``(n_neighbors,)``, the width that the row needs ``()``, the shortest
+        distance ``()``, Å.
+    """
+    around, shifts = bins_around(plan, bin_of_atom)
+    ranks = bins.ranks[around]  # (n_offsets, capacity)
+    crossed = jnp.matmul(shifts.astype(cell.dtype), cell, precision="highest")
+    squared = jnp.sum((bins.positions[around] + (crossed - position)[:, None, :]) ** 2, axis=-1)
+    itself = (ranks == rank) & (shifts == 0).all(axis=-1)[:, None]
+    found = (ranks >= 0) & ~itself & (squared < (plan.cutoff + plan.skin) ** 2)
+    keys = ranks * plan.n_shifts + code_of_shift(plan, shifts)[:, None]
+    keys = jnp.sort(jnp.where(found, keys, NO_KEY).ravel().astype(jnp.int32))
+    shortest = jnp.sqrt(jnp.where(found, squared, jnp.inf).min())
+    return *tiled(plan, keys, ends), shortest
+
+
+def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Bins ``(n_offsets,)`` within reach of one, and the cells crossed, ``(n_offsets, 3)``.
+
+    Where there is none, and around padding atoms, it is the last, empty bin.
+    """
+    n_bins = np.array(plan.n_bins)
+    place = jnp.stack(jnp.unravel_index(bin_of_atom, plan.n_bins)) + offsets_of(plan)
+    shifts = jnp.floor_divide(place, n_bins)
+    inside = (np.array(plan.pbc) | (shifts == 0)).all(axis=-1) & (bin_of_atom < n_bins.prod())
+    x, y, z = (place - shifts * n_bins).T
+    flat = (x * plan.n_bins[1] + y) * plan.n_bins[2] + z
+    return jnp.where(inside, flat, n_bins.prod()), shifts
+
+
+def tiled(
+    plan: CellListPlan, keys: jax.Array, ends: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Spread sorted keys ``(n_candidates,)`` into runs of one species, padded to `TILE`.
+
+    Padding gets the largest key of its run, so that the row stays sorted.
+    """
+    first = jnp.sum(keys[:, None] < ends[None, :], axis=0)  # (n_species,), of the next species
+    first = jnp.concatenate([jnp.zeros(1, first.dtype), first])
+    counts = jnp.diff(first)
+    tiles = -(-counts // TILE) * TILE
+    stop = jnp.cumsum(tiles)
+    entry = jnp.arange(plan.n_neighbors)
+    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1)
+    beyond, run = run == len(ends), jnp.minimum(run, len(ends) - 1)
+    place = entry - (stop - tiles)[run]
+    mask = ~beyond & (place < counts[run])
+    found = keys[jnp.where(mask, first[run] + place, 0)]
+    padding = jnp.where(beyond, NO_KEY, ends[run] - 1)
+    return jnp.where(mask, found, padding), mask, stop[-1]
+
+
+def reverse_edges(
+    plan: CellListPlan, keys: jax.Array, senders: jax.Array, rank: jax.Array
+) -> jax.Array:
+    """Where the edge j to i stands in the flat table: a binary search in the sorted row j."""
+    opposite = plan.n_shifts - 1 - keys % plan.n_shifts
+    wanted = (rank[:, None] * plan.n_shifts + opposite).astype(jnp.int32)
+    flat, row = keys.ravel(), senders * plan.n_neighbors
+    low, high = jnp.zeros_like(keys), jnp.full_like(keys, plan.n_neighbors - 1)
+    for _ in range(plan.n_neighbors.bit_length()):
+        middle = (low + high) // 2
+        below = flat[row + middle] < wanted
+        low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
+        low = jnp.minimum(low, high)
+    return (row + low).astype(jnp.int32)
+
+
+class Bins(NamedTuple):
+    """Atoms by bin; the last bin is empty and stands for all that is outside."""
+
+    positions: jax.Array  # (n_bins + 1, capacity, 3), Å
+    ranks: jax.Array  # (n_bins + 1, capacity), -1 where a place is empty
+
+
+def fill_bins(
+    plan: CellListPlan, index: jax.Array, order: jax.Array, wrapped: jax.Array, rank: jax.Array
+) -> tuple[Bins, jax.Array]:
+    """Put atoms into bins; ``order`` sorts them by bin. Returns also the most in any bin."""
+    n_atoms, total = index.shape[0], int(np.prod(plan.n_bins))
+    counts = jnp.bincount(index, length=total + 1)
+    place = (jnp.cumsum(counts) - counts)[:, None] + jnp.arange(plan.capacity)
+    counts = counts.at[total].set(0)  # padding atoms
+    atoms = order[jnp.minimum(place, n_atoms - 1)]
+    taken = jnp.arange(plan.capacity) < counts[:, None]
+    return Bins(wrapped[atoms], jnp.where(taken, rank[atoms], -1)), counts.max()
+
+
+def inverse_of(order: jax.Array) -> jax.Array:
+    """The permutation that undoes another."""
+    return jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0], dtype=order.dtype))
+
+
+def offsets_of(plan: CellListPlan) -> np.ndarray:
+    """Bins to look at, relative to an atom's own, ``(n_offsets, 3)``."""
+    ranges = [np.arange(-reach, reach + 1) for reach in plan.reach_bins]
+    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def code_of_shift(plan: CellListPlan, shifts: jax.Array) -> jax.Array:
+    """One number for a shift; the opposite shift has ``n_shifts - 1`` minus it."""
+    most = plan.max_shift
+    x, y, z = (shifts[..., axis] + most[axis] for axis in range(3))
+    code = (z * (2 * most[1] + 1) + y) * (2 * most[0] + 1) + x
+    return jnp.clip(code, 0, plan.n_shifts - 1)  # outside only for bins that do not exist
+
+
+def shift_of_code(plan: CellListPlan, code: jax.Array) -> jax.Array:
+    """The shift of a code, ``(..., 3)``."""
+    x_size, y_size, _ = (2 * most + 1 for most in plan.max_shift)
+    x, y, z = code % x_size, code // x_size % y_size, code // (x_size * y_size)
+    return (jnp.stack([x, y, z], axis=-1) - np.array(plan.max_shift)).astype(jnp.int32)
+
+
+def bins_of(
+    xp: Any, positions: Any, real: Any, cell: Any, pbc: np.ndarray, n_bins: np.ndarray
+) -> tuple[Any, Any]:
+    """Flat bin ``(n_atoms,)`` of each atom, and the cell ``(n_atoms, 3)`` where it is.
+
+    Args:
+        xp: numpy or jax.numpy, so that host and device agree.
+        positions: ``(n_atoms, 3)``, Å.
+        real: False for padding.
+        cell: rows are vectors, Å.
+        pbc: bins cover the cell along periodic vectors, else the extent of the atoms.
+        n_bins: along each vector.
+    """
+    fractional, low, extent = fractional_extent(xp, positions, real, cell)
+    home = xp.where(pbc, xp.floor(fractional), 0.0).astype(positions.dtype)
+    from_edge = xp.where(pbc, fractional - home, (fractional - low) / xp.maximum(extent, 1e-9))
+    x, y, z = xp.clip((from_edge * n_bins).astype(np.int32), 0, n_bins - 1).T
+    return (x * n_bins[1] + y) * n_bins[2] + z, xp.where(real[:, None], home, 0)
+
+
+def spans_of(xp: Any, positions: Any, real: Any, cell: Any, pbc: np.ndarray) -> Any:
+    """Thickness of what the bins cover, across each pair of faces, ``(3,)``, Å."""
+    _, _, extent = fractional_extent(xp, positions, real, cell)
+    heights = 1 / xp.linalg.norm(xp.linalg.inv(cell), axis=0)
+    return heights * xp.where(pbc, 1.0, extent)
+
+
+def fractional_extent(xp: Any, positions: Any, real: Any, cell: Any) -> tuple[Any, Any, Any]:
+    """Fractional positions, their lowest and their extent along each vector."""
+    inverse = xp.linalg.inv(cell)
+    exact = {"precision": "highest"} if xp is jnp else {}
+    fractional = xp.matmul(positions, inverse, **exact)
+    low = xp.where(real[:, None], fractional, np.inf).min(axis=0)
+    high = xp.where(real[:, None], fractional, -np.inf).max(axis=0)
+    return fractional, low, high - low

@@ -1,0 +1,92 @@
+"""Evaluate many structures: composed by their elements, in batches of padded sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.neighbors import TILE
+from stratal.descriptors.structures import Structures, bucket
+from stratal.potentials.evaluate import Potential, evaluate
+
+ATOMS = 2048  # of a batch, unless one structure has more
+
+_evaluate = jax.jit(evaluate)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a potential says of several structures."""
+
+    energy: np.ndarray  # (n,), eV
+    forces: tuple[np.ndarray, ...]  # (n_atoms, 3) each, eV/Å
+    stress: np.ndarray  # (n, 6), eV/Å³, ASE's sign and order; NaN without a full cell
+
+
+def predict_frames(
+    frames: Sequence[Atoms],
+    potential_of: Callable[[tuple[int, ...]], Potential],
+    precision: str = "float64",
+) -> Predictions:
+    """Evaluate structures of any sizes and elements.
+
+    Args:
+        frames: the structures.
+        potential_of: gives the potential for a set of atomic numbers.
+        precision: ``"float64"`` or ``"float32"``.
+
+    Raises:
+        InputError: what ``potential_of`` raises; overlapping atoms.
+    """
+    energy, stress = np.zeros(len(frames)), np.full((len(frames), 6), np.nan)
+    forces: list[np.ndarray] = [np.zeros((0, 3))] * len(frames)
+    with jax.enable_x64(True):
+        for elements, members in batches_of(frames):
+            part = [frames[i] for i in members]
+            result = evaluate_batch(potential_of(elements), part, precision)
+            energy[members] = result.energy[: len(part)]
+            voigt = full_3x3_to_voigt_6_stress(np.asarray(result.stress[: len(part)], float))
+            ends = np.cumsum([len(frame) for frame in part])
+            split = np.split(np.asarray(result.forces[: ends[-1]], float), ends[:-1])
+            for number, own, tensor in zip(members, split, voigt, strict=True):
+                forces[number] = own
+                if frames[number].cell.rank == 3:
+                    stress[number] = tensor
+    return Predictions(energy, tuple(forces), stress)
+
+
+def batches_of(frames: Sequence[Atoms]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """Frames of the same elements and about the same size, up to ``ATOMS`` atoms at once."""
+    sets = [tuple(sorted(set(frame.numbers.tolist()))) for frame in frames]
+    for elements in sorted(set(sets)):
+        members = [i for i, own in enumerate(sets) if own == elements]
+        members.sort(key=lambda i: (len(frames[i]), -frames[i].cell.volume / len(frames[i])))
+        batch: list[int] = []
+        for number in members:
+            if batch and sum(len(frames[i]) for i in batch) + len(frames[number]) > ATOMS:
+                yield elements, batch
+                batch = []
+            batch.append(number)
+        yield elements, batch
+
+
+def evaluate_batch(potential: Potential, frames: Sequence[Atoms], precision: str = "float64"):
+    """Evaluate structures together; arrays are padded to few different shapes."""
+    structures = Structures.from_atoms(frames, potential.elements)
+    structures = structures.padded(bucket(structures.n_atoms, 64), bucket(len(frames) + 1, 16))
+    built = neighbor_list(structures, potential.cutoff)
+    width = bucket(built.n_neighbors, 2 * TILE)
+    neighbors = neighbor_list(structures, potential.cutoff, n_neighbors=width)
+    dtype = jnp.dtype(precision)
+    cast = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, dtype) if np.asarray(leaf).dtype.kind == "f" else leaf,
+        potential,
+    )
+    return _evaluate(cast, structures.astype(dtype), neighbors)

@@ -1,0 +1,209 @@
+"""StratalCalculator: a library of strata, or any potential, as an ASE calculator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+    register_calculator_class,
+)
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from stratal.descriptors.cell_list import cell_list
+from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.structures import Structures, bucket
+from stratal.errors import InputError
+from stratal.potentials.evaluate import Potential, Result, evaluate
+from stratal.potentials.library import Library
+
+LARGE = 5000  # atoms from which the neighbor list is built on the device
+PRECISIONS = {"float64": jnp.float64, "float32": jnp.float32}
+
+_evaluate = jax.jit(evaluate)
+_outdated = jax.jit(Neighbors.outdated)
+
+
+class StratalCalculator(Calculator):
+    """Energy (eV), energies, forces (eV/Å), stress and stresses (eV/Å³) for ASE.
+
+    Moving atoms costs no compilation: arrays have padded sizes, and the neighbor list is
+    kept until atoms have moved by half its skin.
+
+    Example:
+        >>> atoms.calc = StratalCalculator("lib/")  # doctest: +SKIP
+    """
+
+    name = "stratal"
+    implemented_properties: ClassVar[list[str]] = [
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+        "stresses",
+    ]
+
+    def __init__(
+        self,
+        source: str | Path | Library | Potential,
+        elements: Sequence[str] | None = None,
+        precision: str = "float64",
+        skin: float = 0.3,
+        **kwargs: Any,
+    ) -> None:
+        """Open a library or wrap a potential.
+
+        Args:
+            source: folder of a library, a `Library`, or any `Potential`.
+            elements: chemical symbols that a library has to cover, checked here; by
+                default strata are composed for whatever elements a structure has.
+            precision: ``"float64"`` or ``"float32"``; total energies are float64 in both.
+            skin: how far the neighbor list reaches beyond the cutoff, Å.
+            **kwargs: passed to ASE's calculator.
+
+        Raises:
+            InputError: an unreadable library, a stratum missing, a setting out of range.
+        """
+        super().__init__(**kwargs)
+        if precision not in PRECISIONS:
+            raise InputError(f"precision {precision!r}: give float64 or float32.")
+        if not skin >= 0:
+            raise InputError(f"skin = {skin} Å: give 0 or more, such as 0.3.")
+        self.library = Library.open(source) if isinstance(source, str | Path) else None
+        if isinstance(source, Library):
+            self.library = source
+        self.precision, self.skin = precision, float(skin)
+        self._given = None if self.library else source
+        self._forget()
+        if elements is not None and self.library is not None:
+            self.library.potential(*elements)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Fill ``results``; one pass gives all properties.
+
+        Raises:
+            InputError: species that the potential does not cover, overlapping atoms, a
+                cell without volume, positions that are not finite.
+            PropertyNotImplementedError: stress of a structure without a full cell.
+        """
+        super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
+        has_volume = self.atoms.cell.rank == 3
+        if not has_volume and {"stress", "stresses"} & set(properties):
+            raise PropertyNotImplementedError("stress needs a cell with three vectors")
+        with jax.enable_x64(True):
+            result = self._evaluate(self.atoms)
+            self.results = as_ase(result, len(self.atoms), has_volume)
+
+    def potential_for(self, numbers: Sequence[int]) -> Potential:
+        """The potential composed for these atomic numbers, in the calculator's precision."""
+        key = tuple(sorted(set(map(int, numbers))))
+        if key not in self._potentials:
+            if self.library is None:
+                potential: Any = self._given
+            else:
+                potential = self.library.potential(*(chemical_symbols[z] for z in key))
+            self._potentials[key] = in_precision(potential, PRECISIONS[self.precision])
+        return self._potentials[key]
+
+    def _evaluate(self, atoms: Atoms) -> Result:
+        potential = self.potential_for(atoms.numbers)
+        structures = Structures.from_atoms(atoms, potential.elements)
+        structures = structures.padded(bucket(len(atoms)))
+        structures = structures.astype(PRECISIONS[self.precision])
+        if not self._list_serves(potential, structures):
+            self._neighbors = self._build(potential, structures)
+            self._species = np.asarray(structures.species)
+        assert self._neighbors is not None
+        return _evaluate(potential, structures, self._neighbors)
+
+    def _list_serves(self, potential: Potential, structures: Structures) -> bool:
+        """Whether the kept neighbor list still holds all edges within the cutoff."""
+        kept = self._neighbors
+        if kept is None or kept.cutoff != potential.cutoff:
+            return False
+        if kept.positions.shape != structures.positions.shape:
+            return False
+        if not np.array_equal(self._species, structures.species):
+            return False
+        if not np.array_equal(self._pbc, structures.pbc):
+            return False
+        return not bool(_outdated(kept, structures))
+
+    def _build(self, potential: Potential, structures: Structures) -> Neighbors:
+        """A new list, no narrower than the last: its width is part of the compiled shape."""
+        self._pbc = np.asarray(structures.pbc)
+        if structures.n_atoms >= LARGE:
+            return cell_list(structures, potential.cutoff, self.skin)
+        built = neighbor_list(structures, potential.cutoff, self.skin)
+        if built.n_neighbors > self._width:
+            spare = TILE if self._width else 0  # once it has grown, leave room to grow again
+            self._width = built.n_neighbors + spare
+        if built.n_neighbors < self._width:
+            built = neighbor_list(structures, potential.cutoff, self.skin, self._width)
+        # On the device once, not at every evaluation.
+        return jax.device_put(replace(built, positions=structures.positions, cell=structures.cell))
+
+    def _forget(self) -> None:
+        self._potentials: dict[tuple[int, ...], Any] = {}
+        self._neighbors: Neighbors | None = None
+        self._species = self._pbc = np.zeros(0)
+        self._width = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to a worker: strata and settings, nothing compiled or cached."""
+        state = self.__dict__.copy()
+        for cached in ("_potentials", "_neighbors", "_species", "_pbc", "_width"):
+            state.pop(cached)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+def in_precision(potential: Potential, dtype: jax.typing.DTypeLike) -> Potential:
+    """The potential on the device, its floating-point arrays in ``dtype``."""
+
+    def cast(leaf: Any) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(cast, potential)
+
+
+def as_ase(result: Result, n_atoms: int, has_volume: bool) -> dict[str, Any]:
+    """ASE's ``results`` of the first system, padding removed."""
+    energy = float(result.energy[0])
+    results = {
+        "energy": energy,
+        "free_energy": energy,
+        "energies": np.asarray(result.energies[:n_atoms], float),
+        "forces": np.asarray(result.forces[:n_atoms], float),
+    }
+    if has_volume:
+        results["stress"] = full_3x3_to_voigt_6_stress(np.asarray(result.stress[0], float))
+        results["stresses"] = full_3x3_to_voigt_6_stress(
+            np.asarray(result.stresses[:n_atoms], float)
+        )
+    return results
+
+
+register_calculator_class("stratal", StratalCalculator)

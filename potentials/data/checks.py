@@ -1,0 +1,245 @@
+"""What labelled data must satisfy: each check is a sentence that says how to mend it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.geometry import complete_cell, find_mic, minkowski_reduce
+from ase.neighborlist import neighbor_list
+
+from stratal.errors import InputError
+from stratal.files.extxyz import as_voigt
+
+if TYPE_CHECKING:
+    from stratal.potentials.data.labelled import LabelledData
+
+SHORTEST = 0.3
+"""Atoms closer than this (Å) are a mistake, whatever the elements."""
+
+STRESS_LIMIT = 10.0
+"""eV/Å³, some 1600 GPa: above it, the unit must be another."""
+
+GPA = 160.2176634  # GPa per eV/Å³
+
+
+def check_structure(frame: Atoms, allowed: Sequence[str] | None, where: str) -> None:
+    """Refuse structures that no potential can work with.
+
+    Raises:
+        InputError: unknown elements, positions or cell not usable, overlapping atoms.
+    """
+    from stratal.descriptors.structures import check_elements, check_geometry  # imports jax
+
+    check_geometry(frame, where)
+    if (frame.numbers < 1).any():
+        atom = int(np.flatnonzero(frame.numbers < 1)[0])
+        raise InputError(
+            f"{where}: atom {atom} has no element ('X'); expected a chemical symbol. "
+            f"Correct the symbol or remove the frame."
+        )
+    if allowed is not None:
+        check_elements(frame, [_number(symbol) for symbol in allowed], where)
+    distance, one, other = shortest_contact(frame)
+    if distance < SHORTEST:
+        which = f"atoms {one} and {other} are" if one != other else f"images of atom {one} are"
+        raise InputError(
+            f"{where}: {which} {distance:.3f} Å apart; expected at least {SHORTEST} Å. "
+            f"Check the cell and the unit of length (Å), or remove the frame."
+        )
+
+
+def check_energy(value: Any, where: str) -> float:
+    """An energy, eV.
+
+    Raises:
+        InputError: not one finite number.
+    """
+    try:
+        energy = float(np.asarray(value, float).reshape(()))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{where}: energy is {str(value)[:60]!r}; expected one number, eV. Mend it."
+        ) from None
+    if not np.isfinite(energy):
+        raise InputError(
+            f"{where}: energy is {energy}; expected a finite number, eV. "
+            f"Remove the frame: its calculation failed."
+        )
+    return energy
+
+
+def check_forces(value: Any, n_atoms: int, where: str) -> np.ndarray:
+    """Forces, ``(n_atoms, 3)``, eV/Å.
+
+    Raises:
+        InputError: another shape, or not finite.
+    """
+    try:
+        forces = np.asarray(value, float)
+    except (TypeError, ValueError):
+        forces = np.zeros(0)
+    if forces.shape != (n_atoms, 3):
+        raise InputError(
+            f"{where}: forces of shape {np.shape(value)}; expected ({n_atoms}, 3), eV/Å. "
+            f"Mend the columns of the file or remove the frame."
+        )
+    if not np.isfinite(forces).all():
+        atom = int(np.flatnonzero(~np.isfinite(forces).all(axis=1))[0])
+        raise InputError(
+            f"{where}: force on atom {atom} is {forces[atom]}; expected finite numbers, eV/Å. "
+            f"Remove the frame: its calculation failed."
+        )
+    return forces
+
+
+def check_stress(value: Any, where: str) -> np.ndarray:
+    """A stress as ``(6,)``, xx yy zz yz xz xy, eV/Å³.
+
+    Raises:
+        InputError: another shape, not symmetric, not finite, or plainly another unit.
+    """
+    stress = as_voigt(value, f"{where}, stress")
+    if not np.isfinite(stress).all():
+        raise InputError(
+            f"{where}: stress is {stress}; expected finite numbers, eV/Å³. "
+            f"Remove the stress or the frame."
+        )
+    largest = np.abs(stress).max()
+    if largest > STRESS_LIMIT:
+        raise InputError(
+            f"{where}: stress up to {largest:.4g}; expected eV/Å³, seldom above 1. It is likely "
+            f"in kbar (divide by {10 * GPA:.1f}; VASP prints kbar, pressure positive: change the "
+            f"sign too) or GPa (divide by {GPA:.2f})."
+        )
+    return stress
+
+
+def stress_from_virial(virial: Any, frame: Atoms, where: str) -> np.ndarray:
+    """Stress ``(6,)``, eV/Å³, from a virial −V · stress, eV.
+
+    Raises:
+        InputError: as ``check_stress``, or there is no volume.
+    """
+    volume = abs(np.linalg.det(frame.cell.array))
+    if volume == 0:
+        raise InputError(
+            f"{where}: a virial, but no cell; expected a volume to divide by. Remove the virial."
+        )
+    return check_stress(-as_voigt(virial, f"{where}, virial") / volume, where)
+
+
+def shortest_contact(frame: Atoms) -> tuple[float, int, int]:
+    """The shortest distance (Å) between atoms or their images, and the two atoms.
+
+    Infinite for a single atom without periodicity. Exact for cells of any shape and size.
+    """
+    best = (np.inf, 0, 0)
+    if frame.pbc.any():  # an atom and its own images
+        best = (float(reduced_lengths(frame)[frame.pbc].min()), 0, 0)
+    if len(frame) == 1:
+        return best
+    if len(frame) > 40:  # from here on a list is faster than all pairs
+        return min(best, _shortest_by_list(frame))
+    first, second = np.triu_indices(len(frame), k=1)
+    vectors = frame.positions[second] - frame.positions[first]
+    pbc: Any = frame.pbc
+    lengths = find_mic(vectors, frame.cell, pbc)[1] if pbc.any() else _norms(vectors)
+    nearest = int(np.argmin(lengths))
+    return min(best, (float(lengths[nearest]), int(first[nearest]), int(second[nearest])))
+
+
+def reduced_lengths(frame: Atoms) -> np.ndarray:
+    """Lengths of the Minkowski-reduced cell vectors, ``(3,)``, Å."""
+    pbc: Any = frame.pbc
+    reduced, _ = minkowski_reduce(complete_cell(frame.cell.array), pbc)
+    return _norms(np.asarray(reduced))
+
+
+def _shortest_by_list(frame: Atoms) -> tuple[float, int, int]:
+    reach, lengths = 1.5, np.zeros(0)
+    first = second = np.zeros(0, int)
+    extent = np.ptp(frame.positions, axis=0).sum() + np.abs(frame.cell.array).sum() + reach
+    while not lengths.size and reach < 2 * extent:
+        first, second, lengths = neighbor_list("ijd", frame, reach)
+        reach *= 1.6
+    nearest = int(np.argmin(lengths))
+    return float(lengths[nearest]), int(first[nearest]), int(second[nearest])
+
+
+@dataclass(frozen=True)
+class StressSuspect:
+    """An energy-volume curve whose slope and stress disagree."""
+
+    formula: str
+    n_frames: int
+    ratio: float  # stress / (dE/dV); 1 if all is well, below 0 if the sign is wrong
+    source: str  # the curve's first frame
+
+    def __str__(self) -> str:
+        what = "opposite sign" if self.ratio < 0 else "another unit"
+        return (
+            f"stress is {self.ratio:.3g} times dE/dV over {self.n_frames} scaled copies of "
+            f"{self.formula} (from {self.source}): likely of {what}"
+        )
+
+
+def stress_sign_suspect(data: LabelledData, least: int = 4) -> tuple[StressSuspect, ...]:
+    """Find stresses that contradict the energies.
+
+    Where ``least`` or more frames are isotropically scaled copies of one structure, a third
+    of the trace of the stress must be dE/dV. Curves where it is not, within a factor of
+    two, are returned; data without such curves cannot be judged and give nothing.
+    """
+    curves = defaultdict(list)
+    for index in np.flatnonzero(data.has_stress):
+        if data.frames[index].cell.rank == 3:
+            curves[_shape(data.frames[index])].append(index)
+    suspects = []
+    for indices in curves.values():
+        ratio = _stress_ratio(data, np.array(indices)) if len(indices) >= least else None
+        if ratio is not None and not 0.5 < ratio < 2.0:
+            first = indices[0]
+            formula = data.frames[first].get_chemical_formula()
+            source = str(data.sources[first])
+            suspects.append(StressSuspect(formula, len(indices), ratio, source))
+    return tuple(suspects)
+
+
+def _stress_ratio(data: LabelledData, indices: np.ndarray, least: int = 4) -> float | None:
+    """Slope of trace/3 against dE/dV over the curve; None where it cannot be told."""
+    volumes = np.array([data.frames[index].get_volume() for index in indices])
+    volumes, first = np.unique(volumes.round(6), return_index=True)
+    indices = indices[first]
+    if len(indices) < least or volumes[-1] < 1.02 * volumes[0]:
+        return None
+    slopes = np.diff(data.energy[indices]) / np.diff(volumes)  # eV/Å³, between the volumes
+    pull = data.stress[indices, :3].mean(axis=1)
+    between = 0.5 * (pull[1:] + pull[:-1])
+    if np.ptp(slopes) < 1e-3:  # too flat to judge against rounding
+        return None
+    return float(slopes @ between / (slopes @ slopes))
+
+
+def _shape(frame: Atoms) -> tuple[bytes, bytes, bytes]:
+    """What scaled copies share: numbers, the cell at unit volume, fractional positions."""
+    cell = frame.cell.array / frame.get_volume() ** (1 / 3)
+    fractional = frame.get_scaled_positions(wrap=False)
+    fractional = (fractional - fractional[0]).round(3) % 1.0
+    metric = (cell @ cell.T).round(2) + 0.0  # + 0.0: no negative zeros
+    return frame.numbers.tobytes(), metric.tobytes(), (fractional + 0.0).tobytes()
+
+
+def _number(symbol: str) -> int:
+    if symbol not in atomic_numbers or symbol == "X":
+        raise InputError(f"elements: {symbol!r} is no chemical symbol. Write them as 'Cu', 'Ag'.")
+    return atomic_numbers[symbol]
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(vectors, axis=-1)

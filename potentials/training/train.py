@@ -1,0 +1,348 @@
+"""Train all strata that the data call for, lowest first, into a library."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stratal.descriptors.descriptor import Block, Descriptor
+from stratal.errors import InputError
+from stratal.files.hdf5 import digest
+from stratal.potentials.compose import required_strata, short_range_term
+from stratal.potentials.data.labelled import LabelledData
+from stratal.potentials.data.select import select
+from stratal.potentials.library import Library
+from stratal.potentials.networks import initial_weights
+from stratal.potentials.stratum import Coupling, Stratum, Trunk, stratum_name
+from stratal.potentials.training.baseline import targets_of, without_baseline
+from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.features import FeatureBatch, featurize
+from stratal.potentials.training.optimize import Fit, fit
+from stratal.potentials.training.problem import LossWeights, Params, Problem, build_batch
+from stratal.potentials.training.scaling import Whitening, ranges, whitening_of
+
+Elements = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainedStratum:
+    """One stratum and how its fit went."""
+
+    stratum: Stratum
+    fit: Fit
+    seconds: float
+
+
+def train(
+    data: LabelledData,
+    config: TrainConfig,
+    output: str | Path,
+    on: Library | None = None,
+) -> list[TrainedStratum]:
+    """Train the strata that the data call for and write them into a library.
+
+    Pure elements come first, then pairs, then triples; each is fitted to the structures
+    that hold exactly its elements, on top of the strata below, which do not change. Strata
+    that ``on`` holds are taken over as they are.
+
+    Args:
+        data: labelled structures of one level of theory.
+        config: settings.
+        output: folder of the library; strata appear in it one by one. Run again after an
+            interruption: finished strata are kept, the one at work resumes.
+        on: a library to build on.
+
+    Raises:
+        InputError: no data for a stratum that is needed, levels of theory that do not
+            match, another stratum of the same name in the output.
+        Interrupted: a signal asked to stop; run again to go on.
+    """
+    data = select(
+        data, energy_above_lowest=config.energy_above_lowest, max_force=config.max_force
+    ).data
+    config, descriptor = settings_of(config, on)
+    check_levels(data, on)
+    library = Library.create(output)
+    for stratum in on.strata.values() if on else ():
+        library.add(stratum)
+    trained = []
+    for elements, members in work(data, config, library):
+        part = data.take(members)
+        source = digest_of(part, config)
+        name = stratum_name(elements)
+        done = library.strata.get(name)
+        if done is not None and (on is None or name not in on.strata):
+            if done.info.get("training_hash") == source:
+                continue  # finished before an interruption
+        result = train_stratum(part, elements, config, descriptor, library, source)
+        library.add(result.stratum)
+        trained.append(result)
+    return trained
+
+
+def settings_of(config: TrainConfig, on: Library | None) -> tuple[TrainConfig, Descriptor]:
+    """The settings and the descriptor; a library below decides what must be as in it."""
+    if on is None:
+        return config, config.descriptor
+    base = next(iter(on.strata.values()))
+    trunk = next(iter(next(s for s in on.strata.values() if s.is_root).trunks.values()))
+    hidden = (len(trunk.bias), *(len(bias) for bias in trunk.biases[:-1]))
+    config = replace(config, hidden=hidden, short_range=base.short_range)  # type: ignore[arg-type]
+    return config, base.descriptor
+
+
+def check_levels(data: LabelledData, on: Library | None) -> None:
+    """Refuse data of another level of theory than the library's."""
+    for stratum in on.strata.values() if on else ():
+        if stratum.level_of_theory not in (None, data.level_of_theory):
+            raise InputError(
+                f"{on.path if on else ''}/{stratum.name}.h5 is of level {stratum.level_of_theory!r}, "
+                f"the data of {data.level_of_theory!r}. Train on data of one level, or build anew."
+            )
+
+
+def work(
+    data: LabelledData, config: TrainConfig, library: Library
+) -> Iterator[tuple[Elements, np.ndarray]]:
+    """Which strata to train, lowest first, and the structures of each.
+
+    Raises:
+        InputError: structures of several elements, but none of one of the strata below.
+    """
+    sets = [tuple(sorted(set(frame.numbers.tolist()))) for frame in data.frames]
+    if config.coupling == "full":
+        everything = tuple(sorted({z for numbers in sets for z in numbers}))
+        yield everything, np.arange(len(sets))
+        return
+    needed = {
+        subset
+        for numbers in set(sets)
+        for size in range(1, min(len(numbers), 3) + 1)
+        for subset in combinations(numbers, size)
+    }
+    kept = set(library.strata)
+    for elements in sorted(needed, key=lambda e: (len(e), e)):
+        members = np.array([i for i, numbers in enumerate(sets) if numbers == elements], int)
+        if len(members) == 0:
+            if stratum_name(elements) in kept:
+                continue
+            above = next(s for s in sets if set(elements) < set(s))
+            raise InputError(
+                f"the data hold {stratum_name(above)} structures but none of "
+                f"{stratum_name(elements)} alone, on which that stratum would stand. Add such "
+                f"structures, or give a library that has it with --on."
+            )
+        if stratum_name(elements) in kept and not unfinished(library, elements):
+            continue
+        yield elements, members
+
+
+def unfinished(library: Library, elements: Elements) -> bool:
+    """Whether a stratum of the output comes from training (then its data are compared)."""
+    return "training_hash" in library.strata[stratum_name(elements)].info
+
+
+def train_stratum(
+    data: LabelledData,
+    elements: Elements,
+    config: TrainConfig,
+    descriptor: Descriptor,
+    library: Library,
+    source: str,
+) -> TrainedStratum:
+    """Fit one stratum on top of those in the library."""
+    began = time.perf_counter()
+    name = stratum_name(elements)
+    frames = list(data.frames)
+    batches = featurize(frames, descriptor, elements, cache=library.path / ".cache")
+    baseline = short_range_term(config.short_range, elements)
+    data = without_baseline(data, baseline)
+    training = in_training(len(frames), config)
+    setup = set_up(elements, config, descriptor, library, batches, data, training)
+    checkpoint = library.path / f".{name}.checkpoint.h5"
+    library.path.mkdir(parents=True, exist_ok=True)
+    result = fit(setup.problem, setup.params, config, f"stratum {name}", checkpoint)
+    stratum = Stratum(
+        elements=elements,
+        descriptor=descriptor,
+        couplings=setup.couplings(result.params),
+        trunks=setup.trunks(result.params),
+        parents={} if setup.is_root else library.parents_of(elements),
+        short_range=config.short_range,
+        level_of_theory=data.level_of_theory,
+        info={
+            "training_hash": source,
+            "structures": len(frames),
+            "structures_validation": int((~training).sum()),
+            "epochs": result.epochs,
+            "config": asdict(config),
+            "errors": errors_of(result),
+        },
+    )
+    return TrainedStratum(stratum, result, time.perf_counter() - began)
+
+
+def in_training(count: int, config: TrainConfig) -> np.ndarray:
+    """Which structures are trained on; the others stop the fit early."""
+    rng = np.random.default_rng(config.seed)
+    held = rng.permutation(count)[: int(config.validation * count)]
+    mask = np.ones(count, bool)
+    mask[held] = False
+    return mask
+
+
+def errors_of(result: Fit) -> dict[str, float]:
+    """The last errors of the curve by name, eV/atom and eV/Å."""
+    names = ("energy_rmse", "force_rmse", "energy_rmse_validation", "force_rmse_validation")
+    best = result.curve[int(np.nanargmin(result.judged))] if len(result.curve) else [np.nan] * 5
+    return {key: float(v) for key, v in zip(names, best[1:], strict=True) if np.isfinite(v)}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A problem, where to begin, and the way back from parameters to weights."""
+
+    problem: Problem
+    params: Params
+    elements: Elements
+    blocks: tuple[Block, ...]
+    free: list[list[int]]
+    scaling: list[tuple[np.ndarray, np.ndarray]]
+    whitening: list[Whitening]
+    is_root: bool
+
+    def couplings(self, params: Params) -> dict[tuple[int, Elements], Coupling]:
+        """The trained first-layer weights, block by block."""
+        found = {}
+        for species, center in enumerate(self.elements):
+            kernel = self.whitening[species].weights(params[str(species)]["kernel"])
+            minimum, factor = self.scaling[species]
+            start = 0
+            for number in self.free[species]:
+                block = self.blocks[number]
+                rows = slice(start, start + block.size)
+                start = rows.stop
+                found[center, block.neighbors] = Coupling(
+                    minimum[block.features].copy(), factor[block.features].copy(), kernel[rows]
+                )
+        return found
+
+    def trunks(self, params: Params) -> dict[int, Trunk]:
+        """The trained later layers; none unless the stratum is a root."""
+        if not self.is_root:
+            return {}
+        found = {}
+        for species, center in enumerate(self.elements):
+            own = params[str(species)]
+            shift = self.whitening[species].shift(own["kernel"])
+            found[center] = Trunk(
+                own["bias"] - shift, tuple(own["kernels"]), tuple(own["biases"])
+            )
+        return found
+
+
+def set_up(
+    elements: Elements,
+    config: TrainConfig,
+    descriptor: Descriptor,
+    library: Library,
+    batches: Sequence[FeatureBatch],
+    data: LabelledData,
+    training: np.ndarray,
+) -> Setup:
+    """Freeze what is below, scale and whiten what is free, and draw the first weights."""
+    blocks = descriptor.blocks(elements)
+    is_root = len(elements) == 1 or config.coupling == "full"
+    free = [
+        [n for n, block in enumerate(blocks) if is_root or block.stratum(center) == elements]
+        for center in elements
+    ]
+    below: dict[Any, Coupling] = {}
+    trunks: list[Trunk] | None = None
+    if not is_root:
+        names = [name for name in required_strata(elements) if name != stratum_name(elements)]
+        strata = [library.strata[name] for name in names]
+        below = {key: c for stratum in strata for key, c in stratum.couplings.items()}
+        roots = {z: trunk for stratum in strata for z, trunk in stratum.trunks.items()}
+        trunks = [roots[z] for z in elements]
+    scaling = [ranges(batches, species, zero_based=not is_root) for species in range(len(elements))]
+    columns = [np.concatenate([np.arange(b.start, b.start + b.size) for b in (blocks[n] for n in f)]) for f in free]
+    whitening = [
+        whitening_of(batches, species, scaling[species], columns[species], centered=is_root)
+        for species in range(len(elements))
+    ]
+    built = tuple(
+        build_batch(
+            batch, elements, blocks, free, scaling, below, trunks, targets_of(data, batch, training)
+        )
+        for batch in batches
+    )
+    built = tuple(
+        replace(
+            batch,
+            inputs=sum_over(whitening, batch.centers, batch.inputs, Whitening.inputs),
+            jacobian=sum_over(whitening, batch.centers, batch.jacobian, Whitening.jacobian),
+        )
+        for batch in built
+    )
+    weights = LossWeights(
+        config.energy_weight, config.force_weight, config.stress_weight, config.regularization
+    )
+    problem = Problem(built, tuple(trunks) if trunks else None, weights)
+    params = first_params(config, whitening, data, is_root, trunks)
+    return Setup(problem, params, elements, blocks, free, scaling, whitening, is_root)
+
+
+def sum_over(
+    whitening: Sequence[Whitening], centers: Any, values: Any, transform: Any
+) -> np.ndarray:
+    """Apply each central species' own transformation to its atoms."""
+    return sum(  # type: ignore[return-value]
+        transform(own, np.asarray(values), np.asarray(here))
+        for own, here in zip(whitening, centers, strict=True)
+    )
+
+
+def first_params(
+    config: TrainConfig,
+    whitening: Sequence[Whitening],
+    data: LabelledData,
+    is_root: bool,
+    trunks: Sequence[Trunk] | None,
+) -> Params:
+    """Random first weights; a coupling begins at zero, where it changes nothing below."""
+    rng = np.random.default_rng(config.seed)
+    params: Params = {}
+    for species, own in enumerate(whitening):
+        if not is_root:
+            assert trunks is not None
+            params[str(species)] = {"kernel": np.zeros((own.size, len(trunks[species].bias)))}
+            continue
+        kernels, biases = initial_weights(rng, (own.size, *config.hidden, 1))
+        biases[-1] = np.array([np.mean(data.energy / data.n_atoms)])
+        params[str(species)] = {
+            "kernel": kernels[0],
+            "bias": biases[0],
+            "kernels": kernels[1:],
+            "biases": biases[1:],
+        }
+    return params
+
+
+def digest_of(data: LabelledData, config: TrainConfig) -> str:
+    """Hash of the data and settings of a stratum."""
+    content = {
+        "config": repr(replace(config, checkpoint_interval=1.0)),
+        "numbers": np.concatenate([frame.numbers for frame in data.frames]),
+        "positions": np.concatenate([frame.positions for frame in data.frames]),
+        "cells": np.array([frame.cell.array for frame in data.frames]),
+        "energy": data.energy,
+    }
+    return digest(content)
+

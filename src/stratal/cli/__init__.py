@@ -1,0 +1,49 @@
+"""The command line: one file per command, each a thin door to the library."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from stratal.cli.data import data
+from stratal.cli.demo import demo
+from stratal.cli.evaluate import evaluate
+from stratal.cli.importing import importing
+from stratal.cli.info import info
+from stratal.cli.label import label
+from stratal.cli.train import train
+from stratal.errors import InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="stratal",
+    help="Interatomic potentials built stratum by stratum.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, data, label, train, evaluate, info):
+    app.command()(command)
+app.add_typer(importing, name="import")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+) -> None:
+    """Interatomic potentials built stratum by stratum."""
+    if version:
+        from stratal import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; input that cannot be used ends with a sentence and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        typer.secho(f"Error: {error}", err=True, fg="red")
+        sys.exit(2)

@@ -1,0 +1,41 @@
+"""``stratal import``: models of other programs become strata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+importing = typer.Typer(help="Import models of other programs as strata.", no_args_is_help=True)
+
+
+@importing.callback()
+def formats() -> None:
+    """Import models of other programs as strata."""
+
+
+@importing.command()
+def maise(
+    models: Annotated[list[Path], typer.Argument(help="neural-network models of MAISE (nn_*)")],
+    library: Annotated[Path, typer.Option("--output", "-o", help="library, new or existing")],
+    repulsion: Annotated[
+        bool, typer.Option(help="add MAISE's own short-range repulsion (its setting UREP)")
+    ] = False,
+) -> None:
+    """Import neural-network models of MAISE.
+
+    Example: stratal import maise nn_Cu_d3_vp nn_Ag_d3_vp -o lib
+    """
+    from stratal.potentials.foreign import read_maise
+    from stratal.potentials.library import Library
+
+    target = Library.create(library)
+    read = [read_maise(model, "close" if repulsion else "none") for model in models]
+    for strata in read:
+        for stratum in strata:
+            target.add(stratum)
+            typer.echo(f"{library}/{stratum.name}.h5: {stratum.n_weights} weights")
+    typer.echo(
+        "Imported models state no level of theory: the first data trained on top will give it."
+    )

@@ -1,0 +1,22 @@
+"""Reports: one HTML file that holds everything, and the figures in it."""
+
+from stratal.report.figures import (
+    PALETTE,
+    error_bars,
+    learning_curve,
+    new_figure,
+    parity,
+    parity_figure,
+)
+from stratal.report.html import Report, Section
+
+__all__ = [
+    "PALETTE",
+    "Report",
+    "Section",
+    "error_bars",
+    "learning_curve",
+    "new_figure",
+    "parity",
+    "parity_figure",
+]

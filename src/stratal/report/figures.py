@@ -1,0 +1,166 @@
+"""Figures in one style: restrained, legible in grey, told apart by the colour-blind.
+
+Matplotlib's objects only: no pyplot, no global state, no display needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5E5E5E", "#A6761D")
+"""Okabe and Ito's colours, without the yellow that vanishes on white."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def new_figure(
+    n_columns: int = 1, n_rows: int = 1, width: float = 4.2, height: float = 3.4
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure and its axes, row by row; ``width`` and ``height`` of one, inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * n_columns, height * n_rows), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
+    for ax in axes:
+        _style(ax)
+    return figure, axes
+
+
+def parity(
+    ax: Axes,
+    reference: np.ndarray,
+    predicted: np.ndarray,
+    groups: Sequence[str] | None = None,
+    unit: str = "eV/atom",
+    quantity: str = "energy",
+) -> None:
+    """Predicted against reference, with the errors written in.
+
+    Args:
+        ax: where to draw.
+        reference: any shape.
+        predicted: the same shape.
+        groups: a name for each entry of ``reference`` along its first axis.
+        unit: of both.
+        quantity: what it is, for the axes' names.
+    """
+    reference, predicted = np.asarray(reference, float), np.asarray(predicted, float)
+    names = np.asarray(["" for _ in reference] if groups is None else groups)
+    for index, name in enumerate(_most_frequent(names)):
+        chosen = names == name
+        ax.plot(
+            reference[chosen].ravel(),
+            predicted[chosen].ravel(),
+            MARKERS[index % len(MARKERS)],
+            color=PALETTE[index % len(PALETTE)],
+            markersize=3.5,
+            markeredgewidth=0,
+            alpha=0.6,
+            label=name or None,
+            rasterized=True,
+        )
+    _diagonal(ax, reference, predicted)
+    ax.set_xlabel(f"reference {quantity} ({unit})")
+    ax.set_ylabel(f"predicted {quantity} ({unit})")
+    ax.text(0.04, 0.96, _errors(reference, predicted, unit), transform=ax.transAxes, va="top")
+    _legend(ax, loc="lower right")
+
+
+def parity_figure(
+    quantities: Mapping[str, tuple[np.ndarray, np.ndarray, str]],
+    groups: Sequence[str] | None = None,
+) -> Figure:
+    """Parity panels side by side.
+
+    Args:
+        quantities: name to (reference, predicted, unit).
+        groups: see ``parity``; used where its length fits.
+    """
+    figure, axes = new_figure(n_columns=max(len(quantities), 1))
+    for ax, (name, (reference, predicted, unit)) in zip(axes, quantities.items(), strict=False):
+        fits = groups is not None and len(groups) == len(reference)
+        parity(ax, reference, predicted, groups if fits else None, unit, name)
+    return figure
+
+
+def learning_curve(
+    epochs: Sequence[float] | np.ndarray,
+    curves: Mapping[str, Sequence[float] | np.ndarray],
+    unit: str = "meV/atom",
+    quantity: str = "RMSE",
+) -> Figure:
+    """Errors during training, on a logarithmic scale; one curve per entry."""
+    figure, (ax,) = new_figure(width=5.0)
+    for index, (name, values) in enumerate(curves.items()):
+        color = PALETTE[index % len(PALETTE)]
+        ax.plot(epochs, np.asarray(values, float), color=color, linewidth=1.4, label=name)
+    if all(np.nanmin(np.asarray(values, float), initial=1.0) > 0 for values in curves.values()):
+        ax.set_yscale("log")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(f"{quantity} ({unit})")
+    _legend(ax, loc="upper right")
+    return figure
+
+
+def error_bars(
+    errors: Mapping[str, float], unit: str = "meV/atom", quantity: str = "RMSE"
+) -> Figure:
+    """One horizontal bar per group, the largest on top, its figure beside it."""
+    ordered = sorted(errors.items(), key=lambda item: item[1])
+    figure, (ax,) = new_figure(width=5.0, height=0.8 + 0.3 * max(len(ordered), 2))
+    places = np.arange(len(ordered))
+    bars = ax.barh(places, [value for _, value in ordered], color=PALETTE[0], height=0.7)
+    ax.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+    ax.set_yticks(places, [name for name, _ in ordered])
+    ax.tick_params(axis="y", length=0)
+    ax.margins(x=0.12)
+    ax.set_xlabel(f"{quantity} ({unit})")
+    return figure
+
+
+def _style(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8, color="#888888")
+    ax.xaxis.label.set_fontsize(9)
+    ax.yaxis.label.set_fontsize(9)
+    ax.set_axisbelow(True)
+
+
+def _diagonal(ax: Axes, reference: np.ndarray, predicted: np.ndarray) -> None:
+    both = np.concatenate([reference.ravel(), predicted.ravel()])
+    both = both[np.isfinite(both)]
+    low, high = (both.min(), both.max()) if both.size else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.5
+    ends = (low - margin, high + margin)
+    ax.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+
+
+def _errors(reference: np.ndarray, predicted: np.ndarray, unit: str) -> str:
+    difference = (predicted - reference)[np.isfinite(reference) & np.isfinite(predicted)]
+    if not difference.size:
+        return "no data"
+    rmse, mae = np.sqrt(np.mean(difference**2)), np.mean(np.abs(difference))
+    scale, unit = (1e3, "m" + unit) if unit.startswith("eV") and rmse < 1 else (1.0, unit)
+    return f"RMSE {scale * rmse:.3g} {unit}\nMAE {scale * mae:.3g} {unit}"
+
+
+def _most_frequent(names: np.ndarray) -> list[str]:
+    """Distinct names, the most frequent first, so that small groups are drawn on top."""
+    distinct, counts = np.unique(names, return_counts=True)
+    return [str(distinct[index]) for index in np.argsort(-counts, kind="stable")]
+
+
+def _legend(ax: Axes, loc: Literal["lower right", "upper right"]) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    if handles and len(handles) <= 12:  # more would hide the data
+        ax.legend(handles, labels, loc=loc, fontsize=7, frameon=False)

@@ -1,0 +1,256 @@
+"""Neighbor lists of host and device find the edges that ASE finds, and say when they cannot."""
+
+import ase.neighborlist
+import jax
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from stratal.descriptors.cell_list import CellListPlan, build, cell_list, plan_cell_list
+from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.structures import Structures
+from stratal.errors import InputError
+
+SEEDS = st.integers(0, 2**31 - 1)
+ELEMENTS = (29, 47, 79)
+REACH = 4.0  # Å, one for all random cells: a cell list then compiles few programs
+PERIODICITIES: tuple[tuple[bool, bool, bool], ...] = (
+    (True, True, True),
+    (True, False, True),
+    (False, False, True),
+    (False, False, False),
+)
+N_ATOMS = 8  # padded size of random systems
+LOOP = settings(deadline=None, database=None, derandomize=True)
+
+
+def random_system(rng, least_height=1.5, n_atoms=None):
+    """A triclinic cell of any periodicity, often smaller than the reach, atoms outside too."""
+    while True:
+        cell = rng.uniform(-6, 6, (3, 3)) * rng.choice([0.5, 1.0, 2.0])
+        heights = abs(1 / np.linalg.norm(np.linalg.inv(cell), axis=0))
+        if heights.min() > least_height and abs(np.linalg.det(cell)) > 30:
+            break
+    n_atoms = n_atoms or rng.integers(1, N_ATOMS + 1)
+    positions = rng.uniform(-1.5, 2.5, (n_atoms, 3)) @ cell
+    return Atoms(rng.choice(ELEMENTS, n_atoms), positions, cell=cell, pbc=rng.random(3) < 0.6)
+
+
+def ase_edges(atoms, reach, first_atom=0):
+    """Edges as ASE finds them; the example is dropped where rounding could decide one."""
+    i, j, shifts, lengths = ase.neighborlist.neighbor_list("ijSd", atoms, reach + 1e-6)
+    assume(not len(lengths) or (abs(lengths - reach).min() > 1e-8 and lengths.min() > 1e-3))
+    keep = lengths < reach
+    return as_set(i[keep] + first_atom, j[keep] + first_atom, shifts[keep])
+
+
+def as_set(receivers, senders, shifts):
+    columns = np.column_stack([receivers, senders, shifts]).astype(int)
+    return set(map(tuple, columns.tolist()))
+
+
+def table_edges(table: Neighbors):
+    mask = np.asarray(table.mask)
+    edges = as_set(np.nonzero(mask)[0], np.asarray(table.senders)[mask], table.shifts[mask])
+    assert len(edges) == mask.sum()  # none is there twice
+    return edges
+
+
+def check_table(table: Neighbors, structures: Structures):
+    """What holds of every table: reverse edges point back, tiles hold one species."""
+    mask = np.asarray(table.mask)
+    vectors = table.displacements(structures)
+    assert_allclose(table.reversed(vectors)[mask], -vectors[mask], atol=1e-5)
+    flat = np.asarray(table.reverse)[mask]
+    receivers = np.broadcast_to(np.arange(len(mask))[:, None], mask.shape)[mask]
+    assert_array_equal(flat // table.n_neighbors, np.asarray(table.senders)[mask])
+    assert_array_equal(np.asarray(table.senders).ravel()[flat], receivers)
+    assert_array_equal(np.sort(flat), np.flatnonzero(mask))  # a permutation of the edges
+    species = np.asarray(table.sender_species(structures)).reshape(len(mask), -1, TILE)
+    of_tile = np.asarray(table.tile_species(structures))[..., None]
+    assert ((species == of_tile) | ~mask.reshape(species.shape)).all()
+
+
+@settings(LOOP, max_examples=500)
+@given(seed=SEEDS)
+def test_host_list_finds_the_edges_of_ase_in_several_systems(seed):
+    rng = np.random.default_rng(seed)
+    frames = [random_system(rng) for _ in range(rng.integers(1, 4))]
+    first = np.cumsum([0, *map(len, frames)])
+    expected = [ase_edges(f, REACH, n) for f, n in zip(frames, first, strict=False)]
+    structures = Structures.from_atoms(frames, ELEMENTS)
+    skin = rng.uniform(0, 1)
+    table = neighbor_list(structures, REACH - skin, skin)
+    assert table_edges(table) == set().union(*expected)
+    if seed % 100 == 0:  # new shapes compile for long
+        check_table(table, structures)
+
+
+@settings(LOOP, max_examples=500)
+@given(seed=SEEDS)
+def test_cell_list_finds_the_edges_of_ase_or_flags_overflow(seed):
+    rng = np.random.default_rng(seed)
+    small = rng.random() < 0.5
+    atoms = random_system(rng, least_height=1.5 if small else 4.1)
+    pbc = PERIODICITIES[rng.integers(4)]  # each compiles two programs
+    atoms.pbc = pbc
+    expected = ase_edges(atoms, REACH)
+    structures = Structures.from_atoms(atoms, ELEMENTS).padded(N_ATOMS)
+    needed = neighbor_list(structures, REACH).n_neighbors
+    plan = CellListPlan(
+        n_bins=(1, 1, 1) if small else (2, 3, 3),
+        reach_bins=(3, 3, 3),
+        pbc=pbc,
+        capacity=N_ATOMS,
+        n_neighbors=32,
+        cutoff=REACH,
+        skin=0.0,
+    )
+    with jax.enable_x64(True):
+        table = build(plan, structures)
+    assert table.overflow == (needed > plan.n_neighbors)
+    assert table.overflow or table_edges(table) == expected
+
+
+def systems():
+    """Systems of the kinds that a cell list meets."""
+    rng = np.random.default_rng(1)
+    crystal = bulk("Cu", cubic=True) * (5, 5, 5)
+    crystal.numbers[rng.permutation(len(crystal))[:200]] = 47
+    slab = fcc111("Cu", (5, 5, 5), vacuum=8.0)
+    cluster = bulk("Au", cubic=True) * (5, 4, 3)
+    cluster.pbc = False
+    sheared = bulk("Ag", cubic=True) * (4, 3, 5)
+    sheared.set_cell(sheared.cell @ (np.eye(3) + np.triu(np.full((3, 3), 0.35), 1)), True)
+    gas = Atoms("Cu40", rng.uniform(0, 80, (40, 3)), cell=[80, 80, 80], pbc=[True, False, True])
+    tiny, water = bulk("Cu"), molecule("H2O")
+    for atoms in (crystal, slab, cluster, sheared, gas):
+        atoms.rattle(0.1, seed=2)
+        atoms.positions += rng.integers(-2, 3, (len(atoms), 3)) * atoms.pbc @ atoms.cell.array
+    named = dict(crystal=crystal, slab=slab, cluster=cluster, sheared=sheared, gas=gas)
+    return {**named, "tiny": tiny, "water": water, "atom": Atoms("Cu")}
+
+
+@pytest.mark.parametrize(
+    "kind, x64", [*((kind, False) for kind in systems()), ("crystal", True), ("slab", True)]
+)
+def test_cell_list_equals_the_host_list(kind, x64):
+    structures = Structures.from_atoms(systems()[kind])
+    structures = structures.padded(structures.n_atoms + 3)
+    with jax.enable_x64(x64):
+        structures = structures if x64 else structures.astype(np.float32)
+        table, plan = cell_list(structures, 5.0, 0.5)
+        assert not table.overflow
+        check_table(table, structures)
+        host = neighbor_list(structures, 5.0, 0.5, n_neighbors=plan.n_neighbors)
+        for name in ("senders", "shifts", "mask", "reverse"):
+            assert_array_equal(getattr(table, name), getattr(host, name), err_msg=name)
+        assert_allclose(table.displacements(structures), host.displacements(structures), atol=1e-5)
+
+
+def test_a_plan_that_is_outgrown_is_flagged_and_grown():
+    atoms = bulk("Cu", cubic=True) * (4, 4, 4)
+    atoms.rattle(0.05, seed=1)
+    structures = Structures.from_atoms(atoms).astype(np.float32)
+    _, plan = cell_list(structures, 5.0)
+    assert not build(plan, structures).overflow
+    for change in ({"reach_bins": (1, 0, 1)}, {"pbc": (True, True, False)}):
+        assert build(CellListPlan(**{**vars(plan), **change}), structures).overflow, change
+    for change in (
+        {"n_neighbors": plan.n_neighbors - TILE},
+        {"capacity": plan.capacity - 3},
+    ):
+        smaller = CellListPlan(**{**vars(plan), **change})
+        assert build(smaller, structures).overflow, change
+        table, larger = cell_list(structures, 5.0, plan=smaller)
+        assert not table.overflow and larger != smaller
+        assert table_edges(table) == table_edges(neighbor_list(structures, 5.0))
+
+
+def test_a_cell_that_shrinks_below_the_bins_is_flagged():
+    atoms = bulk("Cu", cubic=True) * (4, 4, 4)
+    plan = plan_cell_list(Structures.from_atoms(atoms), 4.7, n_neighbors=200)
+    atoms.set_cell(atoms.cell * 0.9, scale_atoms=True)
+    assert build(plan, Structures.from_atoms(atoms).astype(np.float32)).overflow
+
+
+def test_a_plan_for_another_reach_is_not_used():
+    structures = Structures.from_atoms(bulk("Cu", cubic=True)).astype(np.float32)
+    _, plan = cell_list(structures, 3.0)
+    assert cell_list(structures, 4.0, plan=plan)[1].cutoff == 4.0
+
+
+@pytest.mark.parametrize("find", [neighbor_list, cell_list])
+def test_overlapping_atoms_are_refused(find):
+    atoms = Atoms("Cu2", [[0, 0, 0], [4, 4, 3.99999]], cell=[4, 4, 4], pbc=True)
+    with pytest.raises(InputError, match=r"structure 0.*overlap.*Remove"):
+        find(Structures.from_atoms(atoms), 3.0)
+
+
+def test_a_table_that_is_too_narrow_is_refused():
+    with pytest.raises(InputError, match=r"needs 16 entries.*has 8.*n_neighbors = 16"):
+        neighbor_list(Structures.from_atoms(bulk("Cu")), 3.0, n_neighbors=8)
+
+
+def test_a_cell_list_of_several_systems_is_refused():
+    with pytest.raises(InputError, match=r"one system, found 2.*neighbor_list"):
+        cell_list(Structures.from_atoms([bulk("Cu"), bulk("Cu")]), 3.0)
+
+
+def moved(rng, structures, amplitude, strain):
+    """The systems after a motion of all atoms (Å) and a strain of all cells."""
+    deform = np.eye(3) + strain * rng.normal(size=(3, 3)) / 3
+    shake = amplitude * rng.normal(size=structures.positions.shape)
+    positions = structures.positions @ deform + shake
+    return Structures(
+        **{**vars(structures), "positions": positions, "cell": structures.cell @ deform}
+    )
+
+
+@settings(LOOP, max_examples=300)
+@given(seed=SEEDS)
+def test_a_list_that_lacks_an_edge_is_outdated(seed):
+    rng = np.random.default_rng(seed)
+    frames = [random_system(rng, n_atoms=6), random_system(rng, n_atoms=6)]
+    structures = Structures.from_atoms(frames, ELEMENTS)
+    skin = rng.uniform(0.05, 1.0)
+    try:
+        table = neighbor_list(structures, REACH - skin, skin, n_neighbors=256)
+        later = moved(rng, structures, *(skin * rng.uniform(0, (0.5, 0.2))))
+        present = table_edges(neighbor_list(later, REACH - skin))
+    except InputError:  # random atoms may overlap, or be very many
+        assume(False)
+    lacks = not present <= table_edges(table)
+    with jax.enable_x64(True):
+        outdated = bool(table.outdated(later))
+    assert outdated or not lacks
+
+
+@settings(LOOP, max_examples=30)
+@given(seed=SEEDS)
+def test_a_list_is_outdated_when_motion_or_strain_use_up_the_skin(seed):
+    rng = np.random.default_rng(seed)
+    atoms = bulk("Cu", cubic=True)
+    structures, skin = Structures.from_atoms(atoms), 0.4
+    table = neighbor_list(structures, 4.0, skin)
+    step = rng.normal(size=3)
+    step *= 0.5 * skin / np.linalg.norm(step)
+    with jax.enable_x64(True):
+        for share, expected in ((0.999, False), (1.001, True)):
+            positions = structures.positions.copy()
+            positions[rng.integers(4)] += share * step
+            assert (
+                table.outdated(Structures(**{**vars(structures), "positions": positions}))
+                == expected
+            )
+            stretch = 1 + share * skin / 4.4 / np.sqrt(3)  # Frobenius norm of the strain
+            scaled = {
+                "positions": structures.positions * stretch,
+                "cell": structures.cell * stretch,
+            }
+            assert table.outdated(Structures(**{**vars(structures), **scaled})) == expected
