@@ -1,0 +1,21 @@
+"""Structures as arrays, who neighbors whom, and what an atom sees."""
+
+from stratal.descriptors.angular import AngularFunction
+from stratal.descriptors.cell_list import cell_list
+from stratal.descriptors.descriptor import Block, Descriptor
+from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.neighbors import Neighbors
+from stratal.descriptors.structures import Structures
+from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunctions
+
+__all__ = [
+    "AngularFunction",
+    "Block",
+    "Descriptor",
+    "Neighbors",
+    "RadialFunction",
+    "Structures",
+    "SymmetryFunctions",
+    "cell_list",
+    "neighbor_list",
+]

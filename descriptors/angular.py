@@ -53,7 +53,7 @@ def angular_symmetry_functions(
         ``(n_atoms, n_species (n_species + 1) / 2, len(functions))``; pairs of species
         in the order (0, 0), (0, 1), ..., (1, 1), ...
     """
-    n_atoms, n_neighbors, _ = displacements.shape
+    n_atoms = len(displacements)
     lanes = min(LANES, n_atoms)
     padding = -n_atoms % lanes
     n_pairs = n_species * (n_species + 1) // 2
@@ -80,10 +80,8 @@ def sum_over_pairs(
     tile_species: jax.Array,
     n_species: int,
 ) -> jax.Array:
-    """G4 of a few atoms: ``vectors`` ``(n_neighbors, 3, lanes)`` to ``(pairs, functions, lanes)``."""
-    n_neighbors, _, lanes = vectors.shape
-    n_tiles = n_neighbors // TILE
-    first, second = np.triu_indices(n_tiles)
+    """G4 of a few atoms, ``(pairs, functions, lanes)``, from vectors ``(n_neighbors, 3, lanes)``."""
+    first, second = np.triu_indices(len(vectors) // TILE)
     radial, angular = pair_terms(functions, cutoff, vectors, first, second)
     sums = jnp.stack(
         [(radial[f.eta] * angular[f.zeta, f.lambda_]).sum(axis=(1, 2)) for f in functions]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures
@@ -78,7 +78,7 @@ def edges_of_system(
     home = np.where(pbc, np.floor(positions @ inverse), 0.0)  # cells to move back into the first
     wrapped = positions - home @ cell
     images, shift_of_image, atom_of_image = images_within(wrapped, cell, inverse, pbc, reach)
-    tree, image_tree = cKDTree(wrapped), cKDTree(images)
+    tree, image_tree = KDTree(wrapped), KDTree(images)
     pairs = tree.sparse_distance_matrix(image_tree, reach, output_type="ndarray")
     receivers, image, lengths = pairs["i"], pairs["j"], pairs["v"]
     senders, shifts = atom_of_image[image], shift_of_image[image]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 
 from stratal.errors import InputError
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 BUCKET_RATIO = 1.25
 
@@ -50,7 +47,7 @@ class Structures:
             InputError: an element that is not among `elements`, positions or a cell that
                 are not finite, a periodic direction without a cell vector.
         """
-        frames = [atoms] if hasattr(atoms, "get_positions") else list(atoms)
+        frames: list[Atoms] = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         numbers = [frame.numbers for frame in frames]
         present = np.unique(np.concatenate(numbers)) if frames else np.array([], int)
         known = np.unique(present if elements is None else np.asarray(elements, int))

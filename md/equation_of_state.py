@@ -70,6 +70,6 @@ def equation_of_state(
 def energy_at(crystal: Atoms, calculator: BaseCalculator, factor: float) -> float:
     """Energy per atom of the crystal with all lengths scaled, eV."""
     scaled = crystal.copy()
-    scaled.set_cell(crystal.cell * factor, scale_atoms=True)
+    scaled.set_cell(crystal.cell.array * factor, scale_atoms=True)
     scaled.calc = calculator
     return scaled.get_potential_energy() / len(crystal)

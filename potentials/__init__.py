@@ -1,0 +1,42 @@
+"""Potentials: strata and libraries of them, analytic ones, and the ASE calculator."""
+
+from stratal.potentials.analytic import (
+    EMT,
+    Gupta,
+    LennardJones,
+    StillingerWeber,
+    SuttonChen,
+)
+from stratal.potentials.assess import Assessment, assess
+from stratal.potentials.batch import predict_frames
+from stratal.potentials.calculator import StratalCalculator, in_precision
+from stratal.potentials.compose import compose
+from stratal.potentials.evaluate import Potential, Result, evaluate
+from stratal.potentials.foreign import read_maise
+from stratal.potentials.library import Library
+from stratal.potentials.neural import NeuralPotential
+from stratal.potentials.short_range import ZBL, CloseRepulsion
+from stratal.potentials.stratum import Stratum
+
+__all__ = [
+    "EMT",
+    "ZBL",
+    "Assessment",
+    "CloseRepulsion",
+    "Gupta",
+    "LennardJones",
+    "Library",
+    "NeuralPotential",
+    "Potential",
+    "Result",
+    "StillingerWeber",
+    "StratalCalculator",
+    "Stratum",
+    "SuttonChen",
+    "assess",
+    "compose",
+    "evaluate",
+    "in_precision",
+    "predict_frames",
+    "read_maise",
+]

@@ -31,7 +31,8 @@ class Errors:
         milli = [
             1e3 * x for x in (self.energy_rmse, self.energy_mae, self.force_rmse, self.force_mae)
         ]
-        return [self.structures, *(f"{x:.1f}" for x in milli), f"{self.stress_rmse * GPA:.2f}"]
+        cells = [*(f"{x:.1f}" for x in milli), f"{self.stress_rmse * GPA:.2f}"]
+        return [self.structures, *("–" if cell == "nan" else cell for cell in cells)]
 
 
 GPA = 160.21766208  # 1 eV/Å³
@@ -71,7 +72,9 @@ def assess(library: Library, data: LabelledData, precision: str = "float64") -> 
     Raises:
         InputError: the library lacks a stratum for some of the structures.
     """
-    symbols = {z: symbol for f in data.frames for z, symbol in zip(f.numbers, f.symbols, strict=True)}
+    symbols = {
+        z: symbol for f in data.frames for z, symbol in zip(f.numbers, f.symbols, strict=True)
+    }
     predictions = predict_frames(
         data.frames, lambda numbers: library.potential(*(symbols[z] for z in numbers)), precision
     )
@@ -122,4 +125,6 @@ def of(differences: np.ndarray) -> tuple[float, float]:
 
 def plain(errors: Errors) -> dict[str, Any]:
     """A dictionary for JSON, which knows no NaN."""
-    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(errors).items()}
+    return {
+        k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(errors).items()
+    }

@@ -20,7 +20,7 @@ from ase.calculators.calculator import (
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from stratal.descriptors.cell_list import cell_list
+from stratal.descriptors.cell_list import CellListPlan, cell_list
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures, bucket
@@ -45,7 +45,7 @@ class StratalCalculator(Calculator):
         >>> atoms.calc = StratalCalculator("lib/")  # doctest: +SKIP
     """
 
-    name = "stratal"
+    name = "stratal"  # pyright: ignore[reportAssignmentType]
     implemented_properties: ClassVar[list[str]] = [
         "energy",
         "free_energy",
@@ -151,7 +151,8 @@ class StratalCalculator(Calculator):
         """A new list, no narrower than the last: its width is part of the compiled shape."""
         self._pbc = np.asarray(structures.pbc)
         if structures.n_atoms >= LARGE:
-            return cell_list(structures, potential.cutoff, self.skin)
+            built, self._plan = cell_list(structures, potential.cutoff, self.skin, self._plan)
+            return built
         built = neighbor_list(structures, potential.cutoff, self.skin)
         if built.n_neighbors > self._width:
             spare = TILE if self._width else 0  # once it has grown, leave room to grow again
@@ -166,16 +167,17 @@ class StratalCalculator(Calculator):
         self._neighbors: Neighbors | None = None
         self._species = self._pbc = np.zeros(0)
         self._width = 0
+        self._plan: CellListPlan | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What is sent to a worker: strata and settings, nothing compiled or cached."""
         state = self.__dict__.copy()
-        for cached in ("_potentials", "_neighbors", "_species", "_pbc", "_width"):
+        for cached in ("_potentials", "_neighbors", "_species", "_pbc", "_width", "_plan"):
             state.pop(cached)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._forget()
 
 

@@ -79,7 +79,8 @@ def strata_for(strata: Mapping[str, Stratum], numbers: Sequence[int]) -> list[St
     missing = [name for name in names if name not in strata]
     if missing:
         raise InputError(
-            f"no stratum for {', '.join(missing)}; there are {', '.join(sorted(strata)) or 'none'}. "
+            f"no stratum for {', '.join(missing)}; "
+            f"there are {', '.join(sorted(strata)) or 'none'}. "
             f"Train what is missing on top, or ask for fewer elements."
         )
     return [strata[name] for name in names]
@@ -121,7 +122,8 @@ def check_alike(strata: Sequence[Stratum]) -> None:
         for what in ("descriptor", "short_range"):
             if getattr(other, what) != getattr(first, what):
                 raise InputError(
-                    f"strata {first.name} and {other.name} differ in their {what.replace('_', ' ')}. "
+                    f"strata {first.name} and {other.name} differ in their "
+                    f"{what.replace('_', ' ')}. "
                     f"Train one of them again with the settings of the other."
                 )
     known = {s.level_of_theory: s.name for s in strata if s.level_of_theory}
@@ -131,4 +133,3 @@ def check_alike(strata: Sequence[Stratum]) -> None:
             f"strata of different levels of theory cannot be composed ({levels}). "
             f"Train them on data of one level."
         )
-

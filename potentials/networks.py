@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +70,5 @@ def initial_weights(
 
     Normal kernels of variance 1 / n_in, zero biases.
     """
-    kernels = [
-        rng.normal(0.0, n_in**-0.5, (n_in, n_out))
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    kernels = [rng.normal(0.0, n_in**-0.5, (n_in, n_out)) for n_in, n_out in pairwise(sizes)]
     return kernels, [np.zeros(n_out) for n_out in sizes[1:]]

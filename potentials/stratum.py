@@ -138,7 +138,8 @@ class Stratum:
         if stratum.physics_hash != tree["hash"]:
             raise InputError(
                 f"stratum {stratum.name}: its weights do not have the hash recorded with them "
-                f"({tree['hash'][:12]}). The file was altered: take it from a backup or train again."
+                f"({tree['hash'][:12]}). The file was altered: take it from a backup, or train "
+                f"again."
             )
         return stratum
 

@@ -141,7 +141,7 @@ def shortest_contact(frame: Atoms) -> tuple[float, int, int]:
     """
     best = (np.inf, 0, 0)
     if frame.pbc.any():  # an atom and its own images
-        best = (float(reduced_lengths(frame)[frame.pbc].min()), 0, 0)
+        best = (float(_norms(reduced_cell(frame)[frame.pbc]).min()), 0, 0)
     if len(frame) == 1:
         return best
     if len(frame) > 40:  # from here on a list is faster than all pairs
@@ -149,16 +149,19 @@ def shortest_contact(frame: Atoms) -> tuple[float, int, int]:
     first, second = np.triu_indices(len(frame), k=1)
     vectors = frame.positions[second] - frame.positions[first]
     pbc: Any = frame.pbc
-    lengths = find_mic(vectors, frame.cell, pbc)[1] if pbc.any() else _norms(vectors)
+    lengths = find_mic(vectors, reduced_cell(frame), pbc)[1] if pbc.any() else _norms(vectors)
     nearest = int(np.argmin(lengths))
     return min(best, (float(lengths[nearest]), int(first[nearest]), int(second[nearest])))
 
 
-def reduced_lengths(frame: Atoms) -> np.ndarray:
-    """Lengths of the Minkowski-reduced cell vectors, ``(3,)``, Å."""
+def reduced_cell(frame: Atoms) -> np.ndarray:
+    """The Minkowski-reduced cell, ``(3, 3)``, Å: the same lattice, its shortest vectors.
+
+    ASE's nearest images must be asked for in this cell: in a skewed one its shortcut can
+    miss the nearest image, and the distance comes out too long.
+    """
     pbc: Any = frame.pbc
-    reduced, _ = minkowski_reduce(complete_cell(frame.cell.array), pbc)
-    return _norms(np.asarray(reduced))
+    return np.asarray(minkowski_reduce(complete_cell(frame.cell.array), pbc)[0])
 
 
 def _shortest_by_list(frame: Atoms) -> tuple[float, int, int]:

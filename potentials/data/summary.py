@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from stratal.potentials.data.checks import reduced_lengths, shortest_contact, stress_sign_suspect
+from stratal.potentials.data.checks import reduced_cell, shortest_contact, stress_sign_suspect
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.data.select import largest_forces
 
@@ -201,13 +201,15 @@ def _cell_invariants(frame: Atoms) -> np.ndarray:
     """Sorted lengths of the reduced cell's vectors and its cubic root volume, Å."""
     if not frame.pbc.any():
         return np.zeros(4)
-    lengths = np.where(frame.pbc, reduced_lengths(frame), 0.0)
+    lengths = np.where(frame.pbc, np.linalg.norm(reduced_cell(frame), axis=1), 0.0)
     volume = abs(np.linalg.det(frame.cell.complete().array))
     return np.append(np.sort(lengths), volume ** (1 / 3))
 
 
 def _distances(frame: Atoms) -> np.ndarray:
     """Distances of all pairs, to the nearest image, sorted within each pair of elements, Å."""
+    if frame.pbc.any():
+        frame = Atoms(frame.numbers, frame.positions, cell=reduced_cell(frame), pbc=frame.pbc)
     distances = frame.get_all_distances(mic=bool(frame.pbc.any()))
     first, second = np.triu_indices(len(frame), k=1)
     kinds = np.sort(np.stack([frame.numbers[first], frame.numbers[second]]), axis=0)

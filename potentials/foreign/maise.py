@@ -8,7 +8,7 @@ apart into one root per element and the couplings that each pair and triple adds
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -207,10 +207,7 @@ def parse_network(lines: Lines, layers: tuple[int, ...]) -> tuple[Trunk, np.ndar
         return np.array([lines.numbers(1, "a weight")[0] for _ in range(count)])
 
     biases = [read(size) for size in layers[1:]]
-    kernels = [
-        read(n_in * n_out).reshape(n_out, n_in).T.copy()
-        for n_in, n_out in zip(layers[:-1], layers[1:], strict=True)
-    ]
+    kernels = [read(n_in * n_out).reshape(n_out, n_in).T.copy() for n_in, n_out in pairwise(layers)]
     return Trunk(biases[0], tuple(kernels[1:]), tuple(biases[1:])), kernels[0]
 
 
@@ -256,9 +253,7 @@ def parse_functions(lines: Lines) -> SymmetryFunctions:
     return SymmetryFunctions(cutoffs.pop(), tuple(radial), tuple(angular))
 
 
-def check_inputs(
-    path: Path, descriptor: SymmetryFunctions, n_elements: int, n_inputs: int
-) -> None:
+def check_inputs(path: Path, descriptor: SymmetryFunctions, n_elements: int, n_inputs: int) -> None:
     """The number of inputs must follow from the symmetry functions."""
     n_pairs = n_elements * (n_elements + 1) // 2
     expected = n_elements * len(descriptor.radial) + n_pairs * len(descriptor.angular)

@@ -4,7 +4,7 @@ from stratal.potentials.training.card import add_assessment, training_report, wr
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.features import featurize
 from stratal.potentials.training.optimize import Fit, Interrupted, fit
-from stratal.potentials.training.train import TrainedStratum, train
+from stratal.potentials.training.strata import TrainedStratum, train
 
 __all__ = [
     "Fit",

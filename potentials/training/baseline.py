@@ -42,7 +42,9 @@ def targets_of(data: LabelledData, batch: FeatureBatch, training: np.ndarray) ->
     has_stress = data.has_stress[batch.frames] & periodic
     return {
         "n_atoms": np.array([len(frame) for frame in frames], float),
-        "volumes": np.array([frame.cell.volume if frame.cell.rank == 3 else 1.0 for frame in frames]),
+        "volumes": np.array(
+            [frame.cell.volume if frame.cell.rank == 3 else 1.0 for frame in frames]
+        ),
         "energy": data.energy[batch.frames],
         "forces": forces.reshape(n_frames, -1),
         "force_mask": force_mask.reshape(n_frames, -1),

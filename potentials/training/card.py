@@ -10,8 +10,15 @@ import numpy as np
 from stratal.files import write_text
 from stratal.potentials.assess import COLUMNS, Assessment
 from stratal.potentials.library import Library
-from stratal.potentials.training.train import TrainedStratum
+from stratal.potentials.training.strata import TrainedStratum
 from stratal.report import Report, error_bars, learning_curve, parity_figure
+
+NAMES = {
+    "energy_rmse": "energy RMSE, training (meV/atom)",
+    "force_rmse": "force RMSE, training (meV/Å)",
+    "energy_rmse_validation": "energy RMSE, validation (meV/atom)",
+    "force_rmse_validation": "force RMSE, validation (meV/Å)",
+}
 
 
 def card(trained: TrainedStratum) -> str:
@@ -29,11 +36,11 @@ def card(trained: TrainedStratum) -> str:
 - short range: {stratum.short_range}
 
 ## Data
-{info["structures"]} structures, of which {info["structures_validation"]} only stopped the fit early;
+{info["structures"]} structures; {info["structures_validation"]} of them only stopped the fit;
 hash of data and settings {info["training_hash"][:12]}.
 
-## Errors at the end of training (meV/atom, meV/Å)
-{chr(10).join(f"- {key}: {value}" for key, value in errors.items())}
+## Errors of the fit
+{chr(10).join(f"- {NAMES[key]}: {value}" for key, value in errors.items())}
 
 ## Limits
 Fitted to the structures counted above; elsewhere it extrapolates. It knows no magnetism, charge or
@@ -71,7 +78,7 @@ def add_stratum(report: Report, trained: TrainedStratum) -> None:
             "weights": trained.stratum.n_weights,
             "epochs": info["epochs"],
             "seconds": round(trained.seconds, 1),
-            **{f"{k} (meV)": round(1e3 * v, 2) for k, v in info["errors"].items()},
+            **{NAMES[k]: round(1e3 * v, 2) for k, v in info["errors"].items()},
         }
     )
     curve = trained.fit.curve
@@ -83,7 +90,9 @@ def add_stratum(report: Report, trained: TrainedStratum) -> None:
             if np.isfinite(curve[:, column + 1]).all()
         }
         figure = learning_curve(curve[:, 0], curves, unit="meV/atom, meV/Å")
-        section.figure(figure, "Errors during the fit, of the data that were fitted and kept apart.")
+        section.figure(
+            figure, "Errors during the fit, of the data that were fitted and kept apart."
+        )
 
 
 def add_assessment(report: Report, assessment: Assessment, title: str) -> None:

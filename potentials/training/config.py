@@ -37,7 +37,9 @@ class TrainConfig:
     energy_weight: float = 1.0  # of (meV/atom)² against ...
     force_weight: float = 0.1  # ... (meV/Å)², in Å
     stress_weight: float = 0.1  # ... the virial per atom, (meV)²
-    regularization: float = 1e-8  # of the mean square of trained weights
+    regularization: float = 1e-6  # of the mean square first-layer weight of an element
+    coupling_regularization: float = 0.3  # the same, of the weights that a pair or triple adds
+    variance_floor: float = 0.01  # combinations of features that vary less are not raised, relative
     validation: float = 0.1  # part of the structures kept for early stopping; 0: none
     patience: int = 300  # epochs without a better validation error before stopping; 0: never
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out
@@ -50,13 +52,28 @@ class TrainConfig:
         for key in positive:
             if not getattr(self, key) > 0:
                 raise InputError(f"train.{key} = {getattr(self, key)}: give a number above 0.")
-        for key in ("force_weight", "stress_weight", "regularization", "patience"):
+        for key in (
+            "force_weight",
+            "stress_weight",
+            "regularization",
+            "coupling_regularization",
+            "patience",
+        ):
             if not getattr(self, key) >= 0:
                 raise InputError(f"train.{key} = {getattr(self, key)}: give 0 or more.")
+        if not 0 < self.variance_floor:
+            raise InputError(
+                f"train.variance_floor = {self.variance_floor}: give a number above 0, such as "
+                f"0.01."
+            )
         if not 0 <= self.validation < 1:
-            raise InputError(f"train.validation = {self.validation}: give a part from 0 to below 1.")
+            raise InputError(
+                f"train.validation = {self.validation}: give a part from 0 to below 1."
+            )
         if not self.hidden or min(self.hidden) < 1:
-            raise InputError(f"train.hidden = {list(self.hidden)}: give layer sizes such as [10, 10].")
+            raise InputError(
+                f"train.hidden = {list(self.hidden)}: give layer sizes such as [10, 10]."
+            )
 
     @property
     def descriptor(self) -> SymmetryFunctions:
@@ -105,7 +122,9 @@ class TrainConfig:
         try:
             content = tomllib.loads(path.read_text())
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}). Correct the path.") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}). Correct the path."
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not TOML ({error}). Mend that line.") from None
         foreign = set(content) - {"train"}

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from stratal.errors import InputError
 from stratal.files.checkpoint import Checkpoint, interruptible
 from stratal.files.hdf5 import digest
-from stratal.errors import InputError
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.problem import Params, Problem, loss, mean_squares
 from stratal.progress import Progress
@@ -133,7 +133,9 @@ def finished(state: FitState, config: TrainConfig) -> bool:
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """The optimizer that the settings name."""
     if config.optimizer == "lbfgs":
-        search = optax.scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
+        search = optax.scale_by_zoom_linesearch(
+            max_linesearch_steps=20, initial_guess_strategy="one"
+        )
         return optax.lbfgs(memory_size=MEMORY, linesearch=search)
     schedule = optax.cosine_decay_schedule(config.learning_rate, config.epochs, alpha=0.01)
     return optax.adam(schedule)

@@ -124,14 +124,14 @@ def mean_squares(
 
 
 def loss(problem: Problem, params: Params, training: bool = True) -> jax.Array:
-    """Weighted mean squares; in training with the penalty on the size of the weights."""
+    """Weighted mean squares; in training with the penalty on the first layer's weights."""
     energy, forces, stress = mean_squares(problem, params, training)
     weights = problem.weights
     total = weights.energy * energy + weights.force * forces + weights.stress * stress
     if not training:
         return total
-    free = jax.tree.leaves(params)
-    size = sum(jnp.sum(leaf**2) for leaf in free) / sum(leaf.size for leaf in free)
+    kernels = [own["kernel"] for own in params.values()]
+    size = sum(jnp.sum(kernel**2) for kernel in kernels) / sum(kernel.size for kernel in kernels)
     return total + weights.regularization * size
 
 

@@ -1,8 +1,9 @@
 """Scale features to their range, and whiten them while training.
 
 Symmetry functions are strongly correlated, so that the loss is a narrow valley in their
-weights. Training works on independent combinations of unit variance instead; the weights
-are turned back exactly when the fit is done.
+weights. Training works on independent combinations of equal variance instead; the weights
+are turned back exactly when the fit is done. Combinations that hardly vary in the data are
+not raised to full variance: what they do outside the data would be noise.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stratal.potentials.training.features import FeatureBatch
-
-SMALLEST = 1e-12  # of the largest variance: combinations below are left out as noise
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def whitening_of(
     scaling: tuple[np.ndarray, np.ndarray],
     columns: np.ndarray,
     centered: bool,
+    floor: float,
 ) -> Whitening:
     """The whitening of some features around one central species.
 
@@ -79,12 +79,15 @@ def whitening_of(
         scaling: minimum and factor of all features.
         columns: which features.
         centered: whether the mean may be removed (a bias can take it up).
+        floor: added to every variance before it is divided by, relative to the largest.
     """
     rows = np.concatenate([b.features[b.mask & (b.species == species)] for b in batches])
     scaled = ((rows - scaling[0]) * scaling[1])[:, columns]
     mean = scaled.mean(axis=0) if centered else np.zeros(len(columns))
     covariance = (scaled - mean).T @ (scaled - mean) / len(scaled)
     variances, directions = np.linalg.eigh(covariance)
-    # Combinations that hardly vary stay as columns of zeros: all species have equal shapes.
-    kept = variances > SMALLEST * variances.max()
-    return Whitening(mean, directions * np.where(kept, 1.0 / np.sqrt(np.abs(variances)), 0.0))
+    raised = np.maximum(variances, 0.0) + floor * variances.max(initial=0.0)
+    useful = raised > 0.0  # not so if no feature varies at all
+    return Whitening(
+        mean, directions * np.where(useful, 1.0 / np.sqrt(np.where(useful, raised, 1.0)), 0.0)
+    )

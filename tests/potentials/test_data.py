@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stratal.cli.data import data as data_command
@@ -220,6 +220,8 @@ def test_bad_files_and_options(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**31), n=st.integers(1, 4))
+@example(seed=698, n=2)  # ASE's nearest images miss these two in the cell as it is given
+@example(seed=3070, n=2)
 def test_shortest_contact_agrees_with_a_supercell(seed, n):
     rng = np.random.default_rng(seed)
     cell = rng.uniform(-3, 3, (3, 3))

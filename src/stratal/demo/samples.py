@@ -19,7 +19,7 @@ def elemental(symbol: str, rng: np.random.Generator) -> Iterator[Atoms]:
         cell = at_volume(
             bulk(symbol, phase, a=LATTICE[symbol]), LATTICE[symbol] ** 3 / 4 * VOLUME_OF[phase]
         )
-        for factor in np.linspace(0.88, 1.15, 10):
+        for factor in np.linspace(0.9, 1.15, 10):
             yield labelled(scaled(cell, factor), f"eos {phase}")
         for _ in range(6):
             yield labelled(strained(cell, rng, 0.06), f"strained {phase}")
@@ -86,7 +86,7 @@ def at_volume(cell: Atoms, volume: float) -> Atoms:
 def scaled(cell: Atoms, factor: float) -> Atoms:
     """The crystal with all lengths times ``factor``."""
     new = cell.copy()
-    new.set_cell(cell.cell * factor, scale_atoms=True)
+    new.set_cell(cell.cell.array * factor, scale_atoms=True)
     return new
 
 

@@ -123,7 +123,9 @@ def compare_crystals(report: Report, calculator: StratalCalculator) -> None:
     section = report.section("Crystals beside the teacher")
     columns = ["volume (Å³/atom)", "EMT", "cubic a (Å)", "EMT", "bulk modulus (GPa)", "EMT"]
     section.table(["crystal", *columns], rows)
-    section.figure(curves_figure(found), "Equations of state: lines Stratal, circles EMT.")
+    section.figure(
+        curves_figure(found), "Equations of state above EMT's minimum: lines Stratal, circles EMT."
+    )
     formation = {name: formation_energies(found, crystal) for name, crystal in compounds()}
     section.table(
         ["compound", "formation energy (meV/atom)", "EMT"],
@@ -154,7 +156,7 @@ def formation_energies(
         - silver * found["Ag"][i].energy
         for i in (0, 1)
     )
-    return 1e3 * own, 1e3 * teacher
+    return float(1e3 * own), float(1e3 * teacher)
 
 
 def curves_figure(found: dict[str, tuple[EquationOfState, EquationOfState]]) -> Any:
@@ -165,7 +167,7 @@ def curves_figure(found: dict[str, tuple[EquationOfState, EquationOfState]]) -> 
         marks = 1e3 * (teacher.energies - teacher.energy)
         ax.plot(teacher.volumes, marks, "o", color=line.get_color(), markersize=3, mfc="none")
     ax.set_xlabel("volume (Å³/atom)")
-    ax.set_ylabel("energy above the teacher's minimum (meV/atom)")
+    ax.set_ylabel("energy (meV/atom)")
     ax.legend(fontsize=7, frameon=False)
     return figure
 

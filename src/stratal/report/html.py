@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +133,6 @@ class Report:
         from jinja2 import Environment, PackageLoader
         from markupsafe import Markup
 
-        from stratal import __version__
-
         environment = Environment(
             loader=PackageLoader("stratal.report", "."), autoescape=True, trim_blocks=True
         )
@@ -141,7 +140,7 @@ class Report:
         content = json.dumps({"title": self.title, "sections": sections})
         return environment.get_template("template.html.j2").render(
             title=self.title,
-            about=f"Stratal {__version__}, {datetime.now():%Y-%m-%d %H:%M}",
+            about=f"Stratal {version('stratal')}, {datetime.now():%Y-%m-%d %H:%M}",
             sections=sections,
             content=Markup(content.replace("<", "\\u003c")),
         )

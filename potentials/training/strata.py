@@ -102,8 +102,9 @@ def check_levels(data: LabelledData, on: Library | None) -> None:
     for stratum in on.strata.values() if on else ():
         if stratum.level_of_theory not in (None, data.level_of_theory):
             raise InputError(
-                f"{on.path if on else ''}/{stratum.name}.h5 is of level {stratum.level_of_theory!r}, "
-                f"the data of {data.level_of_theory!r}. Train on data of one level, or build anew."
+                f"{on.path if on else ''}/{stratum.name}.h5 is of level "
+                f"{stratum.level_of_theory!r}, the data of {data.level_of_theory!r}. "
+                f"Train on data of one level, or build anew."
             )
 
 
@@ -241,9 +242,7 @@ class Setup:
         for species, center in enumerate(self.elements):
             own = params[str(species)]
             shift = self.whitening[species].shift(own["kernel"])
-            found[center] = Trunk(
-                own["bias"] - shift, tuple(own["kernels"]), tuple(own["biases"])
-            )
+            found[center] = Trunk(own["bias"] - shift, tuple(own["kernels"]), tuple(own["biases"]))
         return found
 
 
@@ -272,9 +271,14 @@ def set_up(
         roots = {z: trunk for stratum in strata for z, trunk in stratum.trunks.items()}
         trunks = [roots[z] for z in elements]
     scaling = [ranges(batches, species, zero_based=not is_root) for species in range(len(elements))]
-    columns = [np.concatenate([np.arange(b.start, b.start + b.size) for b in (blocks[n] for n in f)]) for f in free]
+    columns = [
+        np.concatenate([np.arange(b.start, b.start + b.size) for b in (blocks[n] for n in f)])
+        for f in free
+    ]
     whitening = [
-        whitening_of(batches, species, scaling[species], columns[species], centered=is_root)
+        whitening_of(
+            batches, species, scaling[species], columns[species], is_root, config.variance_floor
+        )
         for species in range(len(elements))
     ]
     built = tuple(
@@ -291,9 +295,8 @@ def set_up(
         )
         for batch in built
     )
-    weights = LossWeights(
-        config.energy_weight, config.force_weight, config.stress_weight, config.regularization
-    )
+    penalty = config.regularization if is_root else config.coupling_regularization
+    weights = LossWeights(config.energy_weight, config.force_weight, config.stress_weight, penalty)
     problem = Problem(built, tuple(trunks) if trunks else None, weights)
     params = first_params(config, whitening, data, is_root, trunks)
     return Setup(problem, params, elements, blocks, free, scaling, whitening, is_root)
@@ -345,4 +348,3 @@ def digest_of(data: LabelledData, config: TrainConfig) -> str:
         "energy": data.energy,
     }
     return digest(content)
-
