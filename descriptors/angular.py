@@ -80,7 +80,7 @@ def sum_over_pairs(
     tile_species: jax.Array,
     n_species: int,
 ) -> jax.Array:
-    """G4 of a few atoms, ``(pairs, functions, lanes)``, from vectors ``(n_neighbors, 3, lanes)``."""
+    """G4 ``(pairs, functions, lanes)`` of a few atoms, vectors ``(n_neighbors, 3, lanes)``."""
     first, second = np.triu_indices(len(vectors) // TILE)
     radial, angular = pair_terms(functions, cutoff, vectors, first, second)
     sums = jnp.stack(

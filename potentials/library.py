@@ -170,7 +170,7 @@ def read_stratum(file: str | Path) -> Stratum:
         return Stratum.from_tree(tree, about)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file}: not a whole stratum: {error!r} is missing or malformed. "
             f"Take the file from a backup or train again."

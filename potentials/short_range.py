@@ -18,7 +18,7 @@ from ase.units import Bohr, Hartree
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
-from stratal.potentials.analytic.lennard_jones import (
+from stratal.potentials.analytic.pairs import (
     check_elements_ascend,
     pair_distances,
     smooth_step,

@@ -17,7 +17,7 @@ from ase.data import chemical_symbols
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
-from stratal.potentials.analytic.lennard_jones import (
+from stratal.potentials.analytic.pairs import (
     pair_distances,
     safe_sqrt,
     species_of_pairs,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
-from stratal.potentials.analytic.lennard_jones import pair_distances
+from stratal.potentials.analytic.pairs import pair_distances
 
 
 @jax.tree_util.register_dataclass
