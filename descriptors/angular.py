@@ -86,8 +86,6 @@ def sum_over_pairs(
     sums = jnp.stack(
         [(radial[f.eta] * angular[f.zeta, f.lambda_]).sum(axis=(1, 2)) for f in functions]
     )  # (functions, tile pairs, lanes)
-    if n_species == 1:
-        return sums.sum(axis=1)[None]
     index = jnp.asarray(pair_index(n_species))[tile_species[first], tile_species[second]]
     of_pair = jax.nn.one_hot(index, n_species * (n_species + 1) // 2, axis=0, dtype=vectors.dtype)
     # By hand: a matrix product would need the lanes as a batch, for which they lie badly.

@@ -14,6 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.structures import Structures, bucket
+from stratal.errors import InputError
 from stratal.potentials.evaluate import Potential, evaluate
 
 ATOMS = 2048  # of a batch, unless one structure has more
@@ -43,8 +44,10 @@ def predict_frames(
         precision: ``"float64"`` or ``"float32"``.
 
     Raises:
-        InputError: what ``potential_of`` raises; overlapping atoms.
+        InputError: what ``potential_of`` raises; overlapping atoms; an unknown precision.
     """
+    if precision not in ("float64", "float32"):
+        raise InputError(f"precision {precision!r}: give float64 or float32.")
     energy, stress = np.zeros(len(frames)), np.full((len(frames), 6), np.nan)
     forces: list[np.ndarray] = [np.zeros((0, 3))] * len(frames)
     with jax.enable_x64(True):

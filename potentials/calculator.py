@@ -110,7 +110,13 @@ class StratalCalculator(Calculator):
             raise PropertyNotImplementedError("stress needs a cell with three vectors")
         with jax.enable_x64(True):
             result = self._evaluate(self.atoms)
-            self.results = as_ase(result, len(self.atoms), has_volume)
+            results = as_ase(result, len(self.atoms), has_volume)
+        if not (np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all()):
+            raise InputError(  # the kept list did not see it: atoms met within its skin
+                "energy or forces are not finite: two atoms overlap. Take a smaller step, or "
+                "remove one of them."
+            )
+        self.results = results
 
     def potential_for(self, numbers: Sequence[int]) -> Potential:
         """The potential composed for these atomic numbers, in the calculator's precision."""

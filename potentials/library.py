@@ -41,7 +41,7 @@ class Library:
             path = path.parent
         if not path.is_dir():
             raise InputError(f"{path}: no such library. Give a folder that holds strata (*.h5).")
-        files = sorted(path.glob("*.h5"))
+        files = sorted(path.glob("[!.]*.h5"))  # hidden ones are being written
         if not files:
             raise InputError(
                 f"{path}: no strata (*.h5) in this folder. Import or train some into it."
@@ -57,7 +57,7 @@ class Library:
     @classmethod
     def create(cls, path: str | Path) -> Library:
         """Open a library, or begin an empty one where there is none yet."""
-        if Path(path).is_dir() and any(Path(path).glob("*.h5")):
+        if Path(path).is_dir() and any(Path(path).glob("[!.]*.h5")):
             return cls.open(path)
         if Path(path).is_file():
             raise InputError(f"{path} is a file. Give the folder of a library, new or existing.")

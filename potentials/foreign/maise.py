@@ -125,7 +125,7 @@ class Lines:
         if self.at >= len(self.lines):
             raise InputError(
                 f"{self.path}, line {self.at + 1}: the file ends where {what} was expected. "
-                f"It was cut short: fetch it again."
+                f"It was cut short, or is no neural-network model of MAISE (nn_*): fetch it again."
             )
         self.at += 1
         return self.lines[self.at - 1]

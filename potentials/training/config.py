@@ -35,11 +35,12 @@ class TrainConfig:
     epochs: int = 1000
     learning_rate: float = 0.01  # of Adam; falls to a hundredth by a cosine
     energy_weight: float = 1.0  # of (meV/atom)² against ...
-    force_weight: float = 0.1  # ... (meV/Å)², in Å
-    stress_weight: float = 0.1  # ... the virial per atom, (meV)²
+    force_weight: float = 0.3  # ... (meV/Å)², in Å
+    stress_weight: float = 0.01  # ... the virial per atom, (meV)²
     regularization: float = 1e-6  # of the mean square first-layer weight of an element
-    coupling_regularization: float = 0.3  # the same, of the weights that a pair or triple adds
-    variance_floor: float = 0.01  # combinations of features that vary less are not raised, relative
+    coupling_regularization: float = 0.01  # the same, of the weights that a pair or triple adds
+    variance_floor: float = 1e-4  # combinations of features that vary less (relative) stay small
+    coupling_variance_floor: float = 0.3  # the same, for what a pair or triple adds
     validation: float = 0.1  # part of the structures kept for early stopping; 0: none
     patience: int = 300  # epochs without a better validation error before stopping; 0: never
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out
@@ -48,7 +49,8 @@ class TrainConfig:
     checkpoint_interval: float = 60.0  # s
 
     def __post_init__(self) -> None:
-        positive = ("cutoff", "epochs", "learning_rate", "energy_weight", "checkpoint_interval")
+        positive = ("cutoff", "epochs", "learning_rate", "energy_weight", "variance_floor")
+        positive += ("coupling_variance_floor", "checkpoint_interval")
         for key in positive:
             if not getattr(self, key) > 0:
                 raise InputError(f"train.{key} = {getattr(self, key)}: give a number above 0.")
@@ -61,11 +63,6 @@ class TrainConfig:
         ):
             if not getattr(self, key) >= 0:
                 raise InputError(f"train.{key} = {getattr(self, key)}: give 0 or more.")
-        if not 0 < self.variance_floor:
-            raise InputError(
-                f"train.variance_floor = {self.variance_floor}: give a number above 0, such as "
-                f"0.01."
-            )
         if not 0 <= self.validation < 1:
             raise InputError(
                 f"train.validation = {self.validation}: give a part from 0 to below 1."

@@ -8,11 +8,13 @@ not raised to full variance: what they do outside the data would be noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from stratal.descriptors.descriptor import Block
+from stratal.potentials.stratum import Coupling
 from stratal.potentials.training.features import FeatureBatch
 
 
@@ -48,24 +50,38 @@ class Whitening:
         return self.mean @ self.weights(kernel)
 
 
-def ranges(
-    batches: Sequence[FeatureBatch], species: int, zero_based: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimum and 1 / range of every feature around one central species.
+def rows_of(batches: Sequence[FeatureBatch], species: int, training: np.ndarray) -> np.ndarray:
+    """Features ``(n_rows, n_features)`` of all training atoms of one species."""
+    found = []
+    for batch in batches:
+        here = batch.mask & (batch.species == species) & training[batch.frames][:, None]
+        found.append(batch.features[here])
+    return np.concatenate(found)
 
-    Blocks of higher strata must keep their zero, so there the minimum is 0.
+
+def ranges(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Minimum and 1 / range of every feature over ``rows`` ``(n_rows, n_features)``."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    useful = high - low > 1e-12 * np.abs(high)
+    return low, np.where(useful, 1.0 / np.where(useful, high - low, 1.0), 0.0)
+
+
+def inherited_ranges(
+    center: int, blocks: Sequence[Block], own: Mapping[tuple[int, tuple[int, ...]], Coupling]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimum 0 and the factors with which the element itself scales the same functions.
+
+    A block of a higher stratum must keep its zero. Its functions have the same size as those
+    of the element alone, and the ranges over a few alloys would blow up what hardly occurs
+    in them.
     """
-    rows = np.concatenate([b.features[b.mask & (b.species == species)] for b in batches])
-    high, low = np.abs(rows).max(axis=0) if zero_based else rows.max(axis=0), rows.min(axis=0)
-    low = np.zeros_like(low) if zero_based else low
-    span = high - low
-    useful = span > 1e-12 * np.maximum(np.abs(high), 1e-300)
-    return low, np.where(useful, 1.0 / np.where(useful, span, 1.0), 0.0)
+    factors = [own[center, (center,) * len(block.neighbors)].factor for block in blocks]
+    factor = np.concatenate(factors)
+    return np.zeros_like(factor), factor
 
 
 def whitening_of(
-    batches: Sequence[FeatureBatch],
-    species: int,
+    rows: np.ndarray,
     scaling: tuple[np.ndarray, np.ndarray],
     columns: np.ndarray,
     centered: bool,
@@ -74,14 +90,12 @@ def whitening_of(
     """The whitening of some features around one central species.
 
     Args:
-        batches: all features.
-        species: the central species.
+        rows: features of the atoms of that species, ``(n_rows, n_features)``.
         scaling: minimum and factor of all features.
         columns: which features.
         centered: whether the mean may be removed (a bias can take it up).
         floor: added to every variance before it is divided by, relative to the largest.
     """
-    rows = np.concatenate([b.features[b.mask & (b.species == species)] for b in batches])
     scaled = ((rows - scaling[0]) * scaling[1])[:, columns]
     mean = scaled.mean(axis=0) if centered else np.zeros(len(columns))
     covariance = (scaled - mean).T @ (scaled - mean) / len(scaled)

@@ -25,9 +25,16 @@ from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.features import FeatureBatch, featurize
 from stratal.potentials.training.optimize import Fit, fit
 from stratal.potentials.training.problem import LossWeights, Params, Problem, build_batch
-from stratal.potentials.training.scaling import Whitening, ranges, whitening_of
+from stratal.potentials.training.scaling import (
+    Whitening,
+    inherited_ranges,
+    ranges,
+    rows_of,
+    whitening_of,
+)
 
 Elements = tuple[int, ...]
+SCRATCH = ".training"  # folder of a library with cached features and checkpoints
 
 
 @dataclass(frozen=True)
@@ -72,18 +79,32 @@ def train(
     for stratum in on.strata.values() if on else ():
         library.add(stratum)
     trained = []
-    for elements, members in work(data, config, library):
+    for elements, members in work(data, config, on):
         part = data.take(members)
         source = digest_of(part, config)
-        name = stratum_name(elements)
-        done = library.strata.get(name)
-        if done is not None and (on is None or name not in on.strata):
-            if done.info.get("training_hash") == source:
-                continue  # finished before an interruption
+        if finished_before(library, elements, source):
+            continue
         result = train_stratum(part, elements, config, descriptor, library, source)
         library.add(result.stratum)
         trained.append(result)
     return trained
+
+
+def finished_before(library: Library, elements: Elements, source: str) -> bool:
+    """Whether the output has the stratum from these data and settings already.
+
+    Raises:
+        InputError: it has another one of the same elements.
+    """
+    done = library.strata.get(stratum_name(elements))
+    if done is None:
+        return False
+    if done.info.get("training_hash") != source:
+        raise InputError(
+            f"{library.path}/{done.name}.h5 is there already, from other data or settings. "
+            f"Train into a new library, or build on this one with --on."
+        )
+    return True
 
 
 def settings_of(config: TrainConfig, on: Library | None) -> tuple[TrainConfig, Descriptor]:
@@ -109,7 +130,7 @@ def check_levels(data: LabelledData, on: Library | None) -> None:
 
 
 def work(
-    data: LabelledData, config: TrainConfig, library: Library
+    data: LabelledData, config: TrainConfig, on: Library | None
 ) -> Iterator[tuple[Elements, np.ndarray]]:
     """Which strata to train, lowest first, and the structures of each.
 
@@ -127,26 +148,17 @@ def work(
         for size in range(1, min(len(numbers), 3) + 1)
         for subset in combinations(numbers, size)
     }
-    kept = set(library.strata)
-    for elements in sorted(needed, key=lambda e: (len(e), e)):
-        members = np.array([i for i, numbers in enumerate(sets) if numbers == elements], int)
-        if len(members) == 0:
-            if stratum_name(elements) in kept:
-                continue
-            above = next(s for s in sets if set(elements) < set(s))
-            raise InputError(
-                f"the data hold {stratum_name(above)} structures but none of "
-                f"{stratum_name(elements)} alone, on which that stratum would stand. Add such "
-                f"structures, or give a library that has it with --on."
-            )
-        if stratum_name(elements) in kept and not unfinished(library, elements):
-            continue
-        yield elements, members
-
-
-def unfinished(library: Library, elements: Elements) -> bool:
-    """Whether a stratum of the output comes from training (then its data are compared)."""
-    return "training_hash" in library.strata[stratum_name(elements)].info
+    kept = set(on.strata) if on else set()
+    missing = {elements for elements in needed if stratum_name(elements) not in kept}
+    for elements in sorted(missing - set(sets)):
+        above = next(s for s in sets if set(elements) < set(s))
+        raise InputError(
+            f"the data hold {stratum_name(above)} structures but none of "
+            f"{stratum_name(elements)} alone, on which that stratum would stand. Add such "
+            f"structures, or give a library that has it with --on."
+        )
+    for elements in sorted(missing, key=lambda numbers: (len(numbers), numbers)):
+        yield elements, np.array([i for i, numbers in enumerate(sets) if numbers == elements])
 
 
 def train_stratum(
@@ -161,13 +173,12 @@ def train_stratum(
     began = time.perf_counter()
     name = stratum_name(elements)
     frames = list(data.frames)
-    batches = featurize(frames, descriptor, elements, cache=library.path / ".cache")
+    batches = featurize(frames, descriptor, elements, cache=library.path / SCRATCH)
     baseline = short_range_term(config.short_range, elements)
     data = without_baseline(data, baseline)
     training = in_training(len(frames), config)
     setup = set_up(elements, config, descriptor, library, batches, data, training)
-    checkpoint = library.path / f".{name}.checkpoint.h5"
-    library.path.mkdir(parents=True, exist_ok=True)
+    checkpoint = library.path / SCRATCH / f"{name}.checkpoint.h5"
     result = fit(setup.problem, setup.params, config, f"stratum {name}", checkpoint)
     stratum = Stratum(
         elements=elements,
@@ -270,16 +281,15 @@ def set_up(
         below = {key: c for stratum in strata for key, c in stratum.couplings.items()}
         roots = {z: trunk for stratum in strata for z, trunk in stratum.trunks.items()}
         trunks = [roots[z] for z in elements]
-    scaling = [ranges(batches, species, zero_based=not is_root) for species in range(len(elements))]
-    columns = [
-        np.concatenate([np.arange(b.start, b.start + b.size) for b in (blocks[n] for n in f)])
-        for f in free
-    ]
+    floor = config.variance_floor if is_root else config.coupling_variance_floor
+    columns = [np.concatenate([np.r_[blocks[n].features] for n in own]) for own in free]
+    rows = [rows_of(batches, species, training) for species in range(len(elements))]
+    if is_root:
+        scaling = [ranges(own) for own in rows]
+    else:
+        scaling = [inherited_ranges(center, blocks, below) for center in elements]
     whitening = [
-        whitening_of(
-            batches, species, scaling[species], columns[species], is_root, config.variance_floor
-        )
-        for species in range(len(elements))
+        whitening_of(*parts, is_root, floor) for parts in zip(rows, scaling, columns, strict=True)
     ]
     built = tuple(
         build_batch(

@@ -48,7 +48,7 @@ def edit(file, path, change) -> None:
 
 def test_strata_come_back_bit_for_bit(library):
     opened = Library.open(library.path)
-    assert list(opened.strata) == sorted(library.strata) and len(opened.strata) == 7
+    assert sorted(opened.strata) == sorted(library.strata) and len(opened.strata) == 7
     for name, stratum in library.strata.items():
         read = opened.strata[name]
         assert read.couplings.keys() == stratum.couplings.keys()

@@ -34,7 +34,7 @@ from stratal.progress import Progress, progress
 from stratal.report import Report, new_figure
 
 LEVEL = "EMT (ASE)"
-CONFIG = TrainConfig(cutoff=5.5, epochs=600, patience=0, stress_weight=0.1)
+CONFIG = TrainConfig(cutoff=5.5, epochs=600, patience=0, force_weight=0.1, stress_weight=0.1)
 SEED = 1
 MD_STEPS = 200
 
