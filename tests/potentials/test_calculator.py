@@ -80,14 +80,14 @@ def test_forces_and_stress_are_finite_differences_of_the_energy(which, request):
     calculator = request.getfixturevalue(which)
     atoms = alloy(1)
     found = results(calculator, atoms)
-    step = 1e-4  # Å, and strain: errors of order step^2 times third derivatives, some 1e-7
+    step = 1e-4  # Å, and strain: error step^2 / 6 times third derivatives of up to 100 eV/Å^3
     for atom, axis in ((0, 0), (1, 1), (3, 2)):
         ends = []
         for sign in (1, -1):
             moved = atoms.copy()
             moved.positions[atom, axis] += sign * step
             ends.append(energy(calculator, moved))
-        assert_allclose(found["forces"][atom, axis], -np.subtract(*ends) / (2 * step), atol=1e-5)
+        assert_allclose(found["forces"][atom, axis], -np.subtract(*ends) / (2 * step), atol=3e-7)
     for component, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
         ends = []
         for sign in (1, -1):
@@ -98,7 +98,7 @@ def test_forces_and_stress_are_finite_differences_of_the_energy(which, request):
             strained.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
             ends.append(energy(calculator, strained))
         derivative = np.subtract(*ends) / (2 * step) / atoms.cell.volume
-        assert_allclose(found["stress"][component], derivative, atol=1e-6)
+        assert_allclose(found["stress"][component], derivative, atol=3e-8)
     assert np.abs(found["forces"]).max() > 1e-2 and np.abs(found["stress"]).max() > 1e-3
 
 
@@ -183,7 +183,7 @@ def test_moving_atoms_compiles_nothing(calculator):
     program: Any = module._evaluate
     before, lists = program._cache_size(), []
     for _ in range(20):
-        atoms.positions += rng.normal(0, 0.05, (4, 3)) + rng.uniform(-1, 1, 3)
+        atoms.positions += rng.normal(0, 0.15, (4, 3)) + rng.uniform(-1, 1, 3)
         atoms.set_cell(atoms.cell.array * rng.uniform(0.99, 1.01), scale_atoms=True)
         results(calculator, atoms)
         lists.append(calculator._neighbors)

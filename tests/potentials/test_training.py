@@ -16,7 +16,7 @@ from stratal.potentials.data import read_labelled
 from stratal.potentials.library import Library
 from stratal.potentials.training import Interrupted, TrainConfig, featurize, optimize, train
 from stratal.potentials.training.problem import predict
-from stratal.potentials.training.strata import set_up
+from stratal.potentials.training.setup import set_up
 
 CONFIG = TrainConfig(
     cutoff=4.0,
