@@ -53,7 +53,7 @@ def train_maise(reference: Path, threads: int) -> tuple[float, str]:
         seconds = time.perf_counter() - began
         header = (place / "NNET" / "model").read_text()
     errors = [
-        1e3 * float(re.search(rf"train {kind} error\s*\|\s*([\d.]+)", header).group(1))
+        1e3 * float(re.search(rf"train {kind}\s+error\s*\|\s*([\d.]+)", header).group(1))
         for kind in ("energy", "force")
     ]
     return seconds, f"{errors[0]:.2f} meV/atom, {errors[1]:.1f} meV/Å"

@@ -106,13 +106,14 @@ def radial_symmetry_functions(
     """
     squared = (displacements * displacements).sum(axis=-1)  # never 0: no atom is its own neighbor
     weights = cosine_cutoff(squared, cutoff)
-    of_species = jax.nn.one_hot(tile_species, n_species, dtype=displacements.dtype)
+    # Masked, then summed over the whole row: the order of the sum, and so its last bit, is
+    # the same for any number of species.
+    of_species = [jnp.repeat(tile_species == s, TILE, axis=1) for s in range(n_species)]
     distances = jnp.sqrt(squared) if any(f.r_s for f in functions) else squared
 
     def summed(function: RadialFunction) -> jax.Array:
         apart = (distances - function.r_s) ** 2 if function.r_s else squared
         terms = weights * jnp.exp(-function.eta * apart)
-        tiles = terms.reshape(len(terms), -1, TILE).sum(axis=-1)
-        return (tiles[..., None] * of_species).sum(axis=1)
+        return jnp.stack([jnp.where(own, terms, 0.0).sum(axis=1) for own in of_species], axis=-1)
 
     return jnp.stack([summed(function) for function in functions], axis=-1)

@@ -10,7 +10,7 @@ from ase import units
 from ase.build import bulk
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 import stratal
 
@@ -19,7 +19,7 @@ rng = np.random.default_rng(0)
 atoms.symbols[rng.permutation(len(atoms))[:25]] = "Ag"
 atoms.calc = stratal.load(sys.argv[1], elements=["Cu", "Ag"], precision="float32")
 
-MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=rng)
+thermalize_momenta(atoms, 600, rng=rng)
 dynamics = Langevin(atoms, 2 * units.fs, temperature_K=300, friction=0.02 / units.fs, rng=rng)
 dynamics.attach(Trajectory("alloy.traj", "w", atoms).write, interval=10)
 dynamics.attach(

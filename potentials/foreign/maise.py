@@ -177,6 +177,12 @@ def parse(path: Path) -> MaiseModel:
     weights = [parse_network(lines, layers) for _ in elements]
     descriptor = parse_functions(lines)
     check_inputs(path, descriptor, len(elements), layers[0])
+    own = len(descriptor.radial) + len(descriptor.angular)  # inputs of the element alone
+    if np.any(np.array(ranges).reshape(len(elements), layers[0], 3)[:, own:, 0]):
+        raise InputError(
+            f"{path}: an input of a pair or triple has a minimum other than 0, so that it would "
+            f"not vanish without one of its elements. Such a model cannot be split into strata."
+        )
     return MaiseModel(
         elements=elements,
         layers=layers,

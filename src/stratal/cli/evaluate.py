@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+UNSTATED = "not stated"
+
 
 def evaluate(
     library: Annotated[Path, typer.Argument(help="library of strata")],
@@ -31,7 +33,14 @@ def evaluate(
     from stratal.report import Report
 
     opened = Library.open(library)
-    labelled = read_labelled(data, group_key=group_key, unstated_level="not stated")
+    labelled = read_labelled(data, group_key=group_key, unstated_level=UNSTATED)
+    levels = {s.level_of_theory for s in opened.strata.values()} - {None, labelled.level_of_theory}
+    if levels and labelled.level_of_theory != UNSTATED:
+        typer.secho(
+            f"Note: the library is of level {', '.join(map(repr, levels))}, the data of "
+            f"{labelled.level_of_theory!r}: errors hold the difference of the two.",
+            err=True,
+        )
     assessment = assess(opened, labelled, precision)
     table = Table("", *COLUMNS)
     table.add_row("all", *map(str, assessment.total.row()))

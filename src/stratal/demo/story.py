@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from stratal.demo.samples import LATTICE, alloyed, compounds, elemental
@@ -192,7 +192,7 @@ def run_dynamics(report: Report, calculator: StratalCalculator) -> None:
     rng = np.random.default_rng(SEED)
     atoms.symbols[rng.permutation(500)[:50]] = "Ag"
     atoms.calc = calculator
-    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=rng)
+    thermalize_momenta(atoms, 600, rng=rng)
     dynamics = VelocityVerlet(atoms, timestep=2 * units.fs)
     rows = []
     began = time.perf_counter()
