@@ -1,7 +1,9 @@
 """Energy and forces of 500 atoms on one core: the imported Cu-Pd-Ag model against MAISE.
 
-MAISE runs molecular dynamics; the time of a step is the difference of a longer and a
-shorter run, so that start-up does not count. Its binary needs libgsl and libsymspg.
+MAISE runs molecular dynamics at constant energy; the time is the difference of a longer
+and a shorter run, so that start-up does not count. In runs this short each of its steps
+evaluates energy and forces three times (one for book-keeping, two in the integrator), and
+it is one evaluation that is compared. Its binary needs libgsl and libsymspg.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from reference import arguments, machine, median_seconds, one_core
 
+EVALUATIONS = 3  # of MAISE in one step
 SETUP = """JOBT  21
 NPAR  1
 NDIM  3
@@ -46,7 +49,7 @@ def main() -> None:
     atoms.rattle(0.05, seed=1)
     atoms = atoms[np.argsort(atoms.numbers, kind="stable")]
     peer = maise_seconds(options.reference, options.model, atoms) / len(atoms)
-    print(f"{machine()}; {options.model}, {len(atoms)} atoms, µs per atom and step")
+    print(f"{machine()}; {options.model}, {len(atoms)} atoms, µs per atom and evaluation")
     print(f"{'MAISE, float64':32s} {1e6 * peer:8.0f}")
     step = jax.jit(evaluate)
 
@@ -68,7 +71,7 @@ def main() -> None:
 
 
 def maise_seconds(reference: Path, model: str, atoms) -> float:
-    """Seconds of one step of dynamics."""
+    """Seconds of one evaluation of energy and forces."""
     times = {}
     for steps in (1, 4):
         with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +85,7 @@ def maise_seconds(reference: Path, model: str, atoms) -> float:
                 env={"OMP_NUM_THREADS": "1"},
             )  # fmt: skip
             times[steps] = time.perf_counter() - began
-    return (times[4] - times[1]) / 3
+    return (times[4] - times[1]) / (3 * EVALUATIONS)
 
 
 if __name__ == "__main__":
