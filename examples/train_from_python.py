@@ -17,7 +17,7 @@ frames = []
 for number in range(60):
     atoms = bulk("Cu", cubic=True)
     atoms.set_cell(atoms.cell.array * rng.uniform(0.95, 1.05), scale_atoms=True)
-    atoms.rattle(0.15, seed=number)
+    atoms.rattle(0.08, seed=number)
     atoms.calc = EMT()
     atoms.get_forces(), atoms.get_stress()
     frames.append(atoms)
