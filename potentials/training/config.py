@@ -38,9 +38,9 @@ class TrainConfig:
     force_weight: float = 0.3  # ... (meV/Å)², in Å
     stress_weight: float = 0.01  # ... the virial per atom, (meV)²
     regularization: float = 1e-6  # of the mean square first-layer weight of an element
-    coupling_regularization: float = 0.01  # the same, of the weights that a pair or triple adds
+    coupling_regularization: float = 1e-4  # the same, of the weights that a pair or triple adds
     variance_floor: float = 1e-4  # combinations of features that vary less (relative) stay small
-    coupling_variance_floor: float = 0.3  # the same, for what a pair or triple adds
+    coupling_variance_floor: float = 0.03  # the same, for what a pair or triple adds
     validation: float = 0.1  # part of the structures kept for early stopping; 0: none
     patience: int = 300  # epochs without a better validation error before stopping; 0: never
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out
