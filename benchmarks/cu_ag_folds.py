@@ -1,8 +1,8 @@
 """Errors on left-out folds of Cu-Ag density-functional data, on top of the published Cu and Ag.
 
 Each fold's structures are predicted by a stratum trained on the other four with the settings
-for few structures (docs/training.md), on energies and forces as MAISE is. MAISE's figures are those that come with the
-reference data (2,000 epochs of its own fit on the same folds).
+for few structures (docs/training.md), on energies and forces as MAISE is. MAISE's figures are
+those that come with the reference data (2,000 epochs of its own fit on the same folds).
 """
 
 from __future__ import annotations
