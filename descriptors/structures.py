@@ -115,8 +115,8 @@ def bucket(size: int, smallest: int = 8) -> int:
 
     A campaign over structures of all sizes so compiles a handful of programs.
 
-    >>> [bucket(n) for n in (1, 8, 9, 100, 101)]
-    [8, 8, 16, 104, 104]
+    >>> [bucket(n) for n in (1, 8, 9, 100, 121)]
+    [8, 8, 16, 120, 152]
     """
     padded = smallest
     while padded < size:
