@@ -9,9 +9,9 @@ from stratal.potentials.analytic import (
 )
 from stratal.potentials.assess import Assessment, assess
 from stratal.potentials.batch import predict_frames
-from stratal.potentials.calculator import StratalCalculator, in_precision
+from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.compose import compose
-from stratal.potentials.evaluate import Potential, Result, evaluate
+from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
 from stratal.potentials.foreign import read_maise
 from stratal.potentials.library import Library
 from stratal.potentials.neural import NeuralPotential

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -15,7 +14,7 @@ from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
-from stratal.potentials.evaluate import Potential, evaluate
+from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
 
 ATOMS = 2048  # of a batch, unless one structure has more
 
@@ -80,16 +79,14 @@ def batches_of(frames: Sequence[Atoms]) -> Iterator[tuple[tuple[int, ...], list[
         yield elements, batch
 
 
-def evaluate_batch(potential: Potential, frames: Sequence[Atoms], precision: str = "float64"):
+def evaluate_batch(
+    potential: Potential, frames: Sequence[Atoms], precision: str = "float64"
+) -> Result:
     """Evaluate structures together; arrays are padded to few different shapes."""
     structures = Structures.from_atoms(frames, potential.elements)
     structures = structures.padded(bucket(structures.n_atoms, 64), bucket(len(frames) + 1, 16))
     built = neighbor_list(structures, potential.cutoff)
     width = bucket(built.n_neighbors, 2 * TILE)
     neighbors = neighbor_list(structures, potential.cutoff, n_neighbors=width)
-    dtype = jnp.dtype(precision)
-    cast = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype) if np.asarray(leaf).dtype.kind == "f" else leaf,
-        potential,
-    )
-    return _evaluate(cast, structures.astype(dtype), neighbors)
+    own = in_precision(potential, precision)
+    return _evaluate(own, structures.astype(precision), neighbors)

@@ -25,7 +25,7 @@ from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
-from stratal.potentials.evaluate import Potential, Result, evaluate
+from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
 from stratal.potentials.library import Library
 
 LARGE = 5000  # atoms from which the neighbor list is built on the device
@@ -185,16 +185,6 @@ class StratalCalculator(Calculator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._forget()
-
-
-def in_precision(potential: Potential, dtype: jax.typing.DTypeLike) -> Potential:
-    """The potential on the device, its floating-point arrays in ``dtype``."""
-
-    def cast(leaf: Any) -> jax.Array:
-        array = jnp.asarray(leaf)
-        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
-    return jax.tree.map(cast, potential)
 
 
 def as_ase(result: Result, n_atoms: int, has_volume: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,16 @@ def evaluate(potential: Potential, structures: Structures, neighbors: Neighbors)
         stress=structures.sum_by_system(virial) / volumes,
         stresses=virial / volumes[structures.system],
     )
+
+
+def in_precision(potential: Potential, dtype: jax.typing.DTypeLike) -> Potential:
+    """The potential on the device, its floating-point arrays in ``dtype``."""
+
+    def cast(leaf: Any) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(cast, potential)
 
 
 def in_float64(array: jax.Array) -> jax.Array:
