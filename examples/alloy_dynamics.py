@@ -20,7 +20,9 @@ atoms.symbols[rng.permutation(len(atoms))[:25]] = "Ag"
 atoms.calc = stratal.load(sys.argv[1], elements=["Cu", "Ag"], precision="float32")
 
 thermalize_momenta(atoms, 600, rng=rng)
-dynamics = Langevin(atoms, 2 * units.fs, temperature_K=300, friction=0.02 / units.fs, rng=rng)
+dynamics = Langevin(
+    atoms, 2 * units.fs, temperature_K=300, friction=0.02 / units.fs, rng=rng, fixcm=False
+)
 dynamics.attach(Trajectory("alloy.traj", "w", atoms).write, interval=10)
 dynamics.attach(
     lambda: print(

@@ -31,7 +31,7 @@ def train(
     from dataclasses import replace
 
     from stratal.potentials.assess import assess
-    from stratal.potentials.data import read_labelled
+    from stratal.potentials.data import read_labelled, select
     from stratal.potentials.library import Library
     from stratal.potentials.training import Interrupted, TrainConfig, training_report, write_cards
     from stratal.potentials.training import train as train_strata
@@ -63,7 +63,12 @@ def train(
             + f" (meV/atom, meV/Å), {one.seconds:.0f} s"
         )
     if trained:
-        assessment = assess(written, labelled)
+        used = select(
+            labelled,
+            energy_above_lowest=settings.energy_above_lowest,
+            max_force=settings.max_force,
+        ).data
+        assessment = assess(written, used)
         training_report(written.path / "report.html", trained, assessment, f"Library {library}")
         typer.echo(f"{library}/report.html")
     else:
