@@ -119,7 +119,6 @@ def as_table(
     """Lay edges out as a dense table, grouped by species of the sender."""
     n_atoms = structures.n_atoms
     entry, width = entries(edges, np.asarray(structures.species), n_atoms, len(structures.elements))
-    width = max(int(width), TILE)
     if n_neighbors is not None:
         if width > n_neighbors:
             raise InputError(
@@ -164,4 +163,10 @@ def entries(
     first = np.cumsum(counts.ravel()) - counts.ravel()
     rank = np.empty(len(group), int)
     rank[order] = np.arange(len(group)) - first[group[order]]
-    return rank + start.ravel()[group], int(tiles.sum(axis=1).max(initial=0))
+    return rank + start.ravel()[group], max(int(tiles.sum(axis=1).max(initial=0)), TILE)
+
+
+def table_width(structures: Structures, edges: Edges) -> int:
+    """Entries that each row of the table needs, a multiple of ``TILE``."""
+    species = np.asarray(structures.species)
+    return entries(edges, species, structures.n_atoms, len(structures.elements))[1]

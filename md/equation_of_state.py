@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from ase.eos import EquationOfState as BirchMurnaghan
 
 from stratal.errors import InputError
-
-GPA = 160.21766208  # 1 eV/Å³
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class EquationOfState:
     @property
     def bulk_modulus_gpa(self) -> float:
         """Bulk modulus, GPa."""
-        return self.bulk_modulus * GPA
+        return self.bulk_modulus / units.GPa
 
 
 def equation_of_state(

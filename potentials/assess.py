@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from ase import units
 
 from stratal.potentials.batch import Predictions, predict_frames
 from stratal.potentials.data.labelled import LabelledData
@@ -31,11 +32,10 @@ class Errors:
         milli = [
             1e3 * x for x in (self.energy_rmse, self.energy_mae, self.force_rmse, self.force_mae)
         ]
-        cells = [*(f"{x:.1f}" for x in milli), f"{self.stress_rmse * GPA:.2f}"]
+        cells = [*(f"{x:.1f}" for x in milli), f"{self.stress_rmse / units.GPa:.2f}"]
         return [self.structures, *("–" if cell == "nan" else cell for cell in cells)]
 
 
-GPA = 160.21766208  # 1 eV/Å³
 COLUMNS = (
     "structures",
     "energy RMSE (meV/atom)",

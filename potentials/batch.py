@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.host_list import as_table, find_edges, table_width
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
@@ -71,11 +71,13 @@ def batches_of(frames: Sequence[Atoms]) -> Iterator[tuple[tuple[int, ...], list[
         members = [i for i, own in enumerate(sets) if own == elements]
         members.sort(key=lambda i: (len(frames[i]), -frames[i].cell.volume / len(frames[i])))
         batch: list[int] = []
+        n_atoms = 0
         for number in members:
-            if batch and sum(len(frames[i]) for i in batch) + len(frames[number]) > ATOMS:
+            if batch and n_atoms + len(frames[number]) > ATOMS:
                 yield elements, batch
-                batch = []
+                batch, n_atoms = [], 0
             batch.append(number)
+            n_atoms += len(frames[number])
         yield elements, batch
 
 
@@ -85,8 +87,8 @@ def evaluate_batch(
     """Evaluate structures together; arrays are padded to few different shapes."""
     structures = Structures.from_atoms(frames, potential.elements)
     structures = structures.padded(bucket(structures.n_atoms, 64), bucket(len(frames) + 1, 16))
-    built = neighbor_list(structures, potential.cutoff)
-    width = bucket(built.n_neighbors, 2 * TILE)
-    neighbors = neighbor_list(structures, potential.cutoff, n_neighbors=width)
+    edges = find_edges(structures, potential.cutoff)
+    width = bucket(table_width(structures, edges), 2 * TILE)
+    neighbors = as_table(structures, edges, potential.cutoff, 0.0, width)
     own = in_precision(potential, precision)
     return _evaluate(own, structures.astype(precision), neighbors)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import atomic_numbers
 from ase.geometry import complete_cell, find_mic, minkowski_reduce
 from ase.neighborlist import neighbor_list
@@ -24,8 +24,6 @@ SHORTEST = 0.3
 
 STRESS_LIMIT = 10.0
 """eV/Å³, some 1600 GPa: above it, the unit must be another."""
-
-GPA = 160.2176634  # GPa per eV/Å³
 
 
 def check_structure(frame: Atoms, allowed: Sequence[str] | None, where: str) -> None:
@@ -114,8 +112,8 @@ def check_stress(value: Any, where: str) -> np.ndarray:
     if largest > STRESS_LIMIT:
         raise InputError(
             f"{where}: stress up to {largest:.4g}; expected eV/Å³, seldom above 1. It is likely "
-            f"in kbar (divide by {10 * GPA:.1f}; VASP prints kbar, pressure positive: change the "
-            f"sign too) or GPa (divide by {GPA:.2f})."
+            f"in kbar (divide by {10 / units.GPa:.1f}; VASP prints kbar, pressure positive: change "
+            f"the sign too) or GPa (divide by {1 / units.GPa:.2f})."
         )
     return stress
 

@@ -11,7 +11,6 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
@@ -21,6 +20,7 @@ from stratal.md.equation_of_state import EquationOfState, equation_of_state
 from stratal.potentials.assess import assess
 from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.data import LabelledData, read_labelled
+from stratal.potentials.data.label import compute
 from stratal.potentials.library import Library
 from stratal.potentials.training import (
     TrainConfig,
@@ -70,25 +70,12 @@ def label_samples(folder: Path) -> tuple[LabelledData, LabelledData]:
     """Sample, label with the teacher, and keep every tenth structure of each kind apart."""
     rng = np.random.default_rng(SEED)
     samples = [*elemental("Cu", rng), *elemental("Ag", rng), *alloyed(rng)]
-    frames = [with_labels(atoms) for atoms in progress(samples, "labels from EMT")]
+    frames = [compute(atoms, EMT(), LEVEL) for atoms in progress(samples, "labels from EMT")]
     path = folder / "data.extxyz"
     write_frames(path, frames)
-    data = read_labelled(path, level_of_theory=LEVEL)
+    data = read_labelled(path)
     kept = np.arange(len(data)) % 10 == 5
     return data.take(~kept), data.take(kept)
-
-
-def with_labels(atoms: Atoms) -> Atoms:
-    """The structure with the teacher's energy, forces and stress."""
-    atoms.calc = EMT()
-    results: dict[str, Any] = {
-        "energy": atoms.get_potential_energy(),
-        "forces": atoms.get_forces(),
-    }
-    if atoms.pbc.all():
-        results["stress"] = atoms.get_stress()
-    atoms.calc = SinglePointCalculator(atoms, **results)
-    return atoms
 
 
 def describe_training(
