@@ -1,13 +1,18 @@
-"""How strata are fitted: one field per key of the ``[train]`` table."""
+"""How strata are fitted: one field per key of the ``[train]`` table.
+
+`TrainConfig` is for moments, the default; ``descriptor = "symmetry functions"`` in the table
+asks for `SymmetryFunctionConfig`.
+"""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from stratal.descriptors.angular import AngularFunction
+from stratal.descriptors.invariants import TRIPLES, Moments
 from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunctions
 from stratal.errors import InputError
 
@@ -21,9 +26,70 @@ ANGULAR = (
 )
 
 
+Config = TypeVar("Config", "TrainConfig", "SymmetryFunctionConfig")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """How strata are fitted; each field is a key of the ``[train]`` table."""
+    """How strata of moments are fitted; each field is a key of the ``[train]`` table."""
+
+    cutoff: float = 5.5  # Å
+    n_radial: int = 8  # radial functions of each neighbor species
+    l_max: int = 4  # highest degree of the harmonics
+    n_channels: int = 8  # mixtures of radial functions whose moments are contracted
+    triples: tuple[tuple[int, int, int], ...] = TRIPLES  # degrees contracted in triples
+    n_triple_channels: int = 6
+    hidden: tuple[int, ...] = (32, 32)
+    linear: bool = True  # also a linear function of the features
+    short_range: Literal["zbl", "close", "none"] = "zbl"  # a library below brings its own
+    # What a pair or triple trains: a network of its own; the rows of the first layer that its
+    # own features enter, and the later layers; those rows alone; or all at once, no strata.
+    coupling: Literal["residual", "layers", "input", "full"] = "residual"
+    members: int = 4  # of the committee
+    bootstrap: bool = False  # each member draws its structures anew
+    epochs: int = 500
+    batch: int = 32  # structures of a minibatch
+    learning_rate: float = 3e-3  # of Adam; falls to nothing by a cosine
+    energy_weight: float = 1.0  # of (eV/atom)² against ...
+    force_weight: float = 0.01  # ... (eV/Å)², in Å²
+    stress_weight: float = 0.003  # ... dE/dstrain per atom, (eV)²
+    weight_decay: float = 0.02  # of the kernels of an element
+    coupling_weight_decay: float = 0.05  # of those that a pair or triple adds
+    validation: float = 0.1  # part of the structures that choose the epoch and calibrate; or 0
+    patience: int = 0  # epochs without a better validation error before stopping; 0: never
+    energy_above_lowest: float | None = None  # eV/atom; structures above are left out
+    max_force: float | None = None  # eV/Å; likewise
+    seed: int = 0
+    checkpoint_interval: float = 60.0  # s
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch", "learning_rate", "energy_weight", "members")
+        check_above(self, (*positive, "checkpoint_interval"))
+        check_not_below(
+            self,
+            ("force_weight", "stress_weight", "weight_decay", "coupling_weight_decay", "patience"),
+        )
+        check_common(self)
+        _ = self.descriptor  # checks its own
+
+    @property
+    def descriptor(self) -> Moments:
+        """The moments that these settings ask for."""
+        return Moments(
+            cutoff=self.cutoff,
+            n_radial=self.n_radial,
+            l_max=self.l_max,
+            n_channels=self.n_channels,
+            triples=self.triples,
+            n_triple_channels=self.n_triple_channels,
+        )
+
+
+@dataclass(frozen=True)
+class SymmetryFunctionConfig:
+    """How strata of symmetry functions are fitted, coupled as Hajinazar et al. do."""
+
+    name: Literal["symmetry functions"] = "symmetry functions"  # key `descriptor`
 
     cutoff: float = 6.0  # Å; a library given with --on brings its own
     radial_etas: tuple[float, ...] = RADIAL_ETAS  # of G2, Å^-2
@@ -49,28 +115,29 @@ class TrainConfig:
     checkpoint_interval: float = 60.0  # s
 
     def __post_init__(self) -> None:
-        positive = ("cutoff", "epochs", "learning_rate", "energy_weight", "variance_floor")
-        positive += ("coupling_variance_floor", "checkpoint_interval")
-        for key in positive:
-            if not getattr(self, key) > 0:
-                raise InputError(f"train.{key} = {getattr(self, key)}: give a number above 0.")
-        for key in (
-            "force_weight",
-            "stress_weight",
-            "regularization",
-            "coupling_regularization",
-            "patience",
-        ):
-            if not getattr(self, key) >= 0:
-                raise InputError(f"train.{key} = {getattr(self, key)}: give 0 or more.")
-        if not 0 <= self.validation < 1:
-            raise InputError(
-                f"train.validation = {self.validation}: give a part from 0 to below 1."
-            )
-        if not self.hidden or min(self.hidden) < 1:
-            raise InputError(
-                f"train.hidden = {list(self.hidden)}: give layer sizes such as [10, 10]."
-            )
+        check_above(
+            self,
+            (
+                "cutoff",
+                "epochs",
+                "learning_rate",
+                "energy_weight",
+                "variance_floor",
+                "coupling_variance_floor",
+                "checkpoint_interval",
+            ),
+        )
+        check_not_below(
+            self,
+            (
+                "force_weight",
+                "stress_weight",
+                "regularization",
+                "coupling_regularization",
+                "patience",
+            ),
+        )
+        check_common(self)
 
     @property
     def descriptor(self) -> SymmetryFunctions:
@@ -81,53 +148,90 @@ class TrainConfig:
             angular=tuple(AngularFunction(*map(float, row)) for row in self.angular),
         )
 
-    @classmethod
-    def from_dict(cls, table: dict[str, Any], where: str = "train") -> TrainConfig:
-        """Check a table of settings.
 
-        Raises:
-            InputError: names the key that is unknown or has a wrong value.
-        """
-        from pydantic import TypeAdapter, ValidationError
+def check_above(config: Any, keys: tuple[str, ...]) -> None:
+    """Refuse settings that are not above 0."""
+    for key in keys:
+        if not getattr(config, key) > 0:
+            raise InputError(f"train.{key} = {getattr(config, key)}: give a number above 0.")
 
-        known = [field.name for field in fields(cls)]
-        for key in table:
-            if key not in known:
-                raise InputError(
-                    f"{where}: key {key!r} is not known. Known keys: {', '.join(known)}."
-                )
-        try:
-            return TypeAdapter(cls).validate_python(table)
-        except ValidationError as error:
-            first = error.errors()[0]
-            cause = (first.get("ctx") or {}).get("error")
-            if isinstance(cause, InputError):
-                raise InputError(f"{where}: {cause}") from None
-            key = ".".join(str(part) for part in first["loc"])
+
+def check_not_below(config: Any, keys: tuple[str, ...]) -> None:
+    """Refuse settings below 0."""
+    for key in keys:
+        if not getattr(config, key) >= 0:
+            raise InputError(f"train.{key} = {getattr(config, key)}: give 0 or more.")
+
+
+def check_common(config: Any) -> None:
+    """Refuse settings that no way of training can use."""
+    if not 0 <= config.validation < 1:
+        raise InputError(f"train.validation = {config.validation}: give a part from 0 to below 1.")
+    if not config.hidden or min(config.hidden) < 1:
+        raise InputError(
+            f"train.hidden = {list(config.hidden)}: give layer sizes such as [32, 32]."
+        )
+
+
+def config_from_dict(
+    table: dict[str, Any], where: str = "train"
+) -> TrainConfig | SymmetryFunctionConfig:
+    """Check a table of settings; its key ``descriptor`` says for what.
+
+    Raises:
+        InputError: names the key that is unknown or has a wrong value.
+    """
+    table = dict(table)
+    kind = table.pop("descriptor", "moments")
+    if kind == "moments":
+        return checked(TrainConfig, table, where)
+    if kind == "symmetry functions":
+        return checked(SymmetryFunctionConfig, table, where)
+    raise InputError(
+        f"{where}: train.descriptor = {kind!r}: give 'moments' or 'symmetry functions'."
+    )
+
+
+def checked(cls: type[Config], table: dict[str, Any], where: str) -> Config:
+    """A table as settings of one class."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in fields(cls) if field.name != "name"]
+    for key in table:
+        if key not in known:
             raise InputError(
-                f"{where}: train.{key} = {first['input']!r}: {first['msg']}. Correct the value."
-            ) from None
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> TrainConfig:
-        """Read the ``[train]`` table of a TOML file.
-
-        Raises:
-            InputError: no such file, not TOML, an unknown key or a wrong value.
-        """
-        path = Path(path)
-        try:
-            content = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}). Correct the path."
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not TOML ({error}). Mend that line.") from None
-        foreign = set(content) - {"train"}
-        if foreign:
-            raise InputError(
-                f"{path}: table or key {sorted(foreign)[0]!r} is not known; settings of training "
-                f"stand in the table [train]."
+                f"{where}: key {key!r} is not known. Known keys: descriptor, {', '.join(known)}."
             )
-        return cls.from_dict(content.get("train", {}), where=str(path))
+    try:
+        return TypeAdapter(cls).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = (first.get("ctx") or {}).get("error")
+        if isinstance(cause, InputError):
+            raise InputError(f"{where}: {cause}") from None
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{where}: train.{key} = {first['input']!r}: {first['msg']}. Correct the value."
+        ) from None
+
+
+def config_from_toml(path: str | Path) -> TrainConfig | SymmetryFunctionConfig:
+    """Read the ``[train]`` table of a TOML file.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown key or a wrong value.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Correct the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error}). Mend that line.") from None
+    foreign = set(content) - {"train"}
+    if foreign:
+        raise InputError(
+            f"{path}: table or key {sorted(foreign)[0]!r} is not known; settings of training "
+            f"stand in the table [train]."
+        )
+    return config_from_dict(content.get("train", {}), where=str(path))

@@ -1,0 +1,199 @@
+"""Rotational invariants of moments, in blocks by the neighbor species that they need.
+
+Of each neighbor species the radial functions are first mixed into a few channels, with
+coefficients learned for that pair of species; then moments of equal degree are contracted in
+pairs (three-body terms), and some in triples (four-body terms).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, permutations
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stratal.descriptors.descriptor import Block
+from stratal.descriptors.harmonics import degrees, n_harmonics, triple_coupling
+from stratal.descriptors.moments import RadialBasis, neighborhood_moments
+from stratal.errors import InputError
+
+TRIPLES = ((1, 1, 2), (2, 2, 2), (1, 2, 3))  # degrees that are contracted by default
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the neighborhood and their invariants; a definition free of elements.
+
+    The features of an atom are, block by block, ``n_radial`` sums of radial functions for each
+    neighbor species; ``l_max * n_channels`` pair contractions for each pair of them; and
+    ``len(triples) * n_triple_channels`` triple contractions for each three of them.
+    """
+
+    cutoff: float = 5.5  # Å
+    n_radial: int = 8
+    l_max: int = 4
+    n_channels: int = 8
+    triples: tuple[tuple[int, int, int], ...] = TRIPLES
+    n_triple_channels: int = 6
+    inner: float = 1.6  # Å, where the radial functions begin to be resolved
+
+    def __post_init__(self) -> None:
+        if not self.cutoff > self.inner > 0:
+            raise InputError(
+                f"moments: cutoff = {self.cutoff} Å, inner = {self.inner} Å: give "
+                f"0 < inner < cutoff, such as 1.6 and 5.5."
+            )
+        if min(self.n_radial, self.l_max, self.n_channels) < 1:
+            raise InputError("moments: n_radial, l_max and n_channels: give whole numbers from 1.")
+        if self.triples and not 1 <= self.n_triple_channels <= self.n_channels:
+            raise InputError(
+                f"moments: n_triple_channels = {self.n_triple_channels}: give 1 to n_channels = "
+                f"{self.n_channels}."
+            )
+        for degrees_of in self.triples:
+            a, b, c = sorted(degrees_of)
+            if a < 1 or c > self.l_max or c > a + b or (a + b + c) % 2:
+                raise InputError(
+                    f"moments: degrees {list(degrees_of)} have no invariant: give three from 1 "
+                    f"to l_max = {self.l_max}, of even sum, none above the sum of the others."
+                )
+
+    @property
+    def basis(self) -> RadialBasis:
+        """The radial functions."""
+        return RadialBasis(self.cutoff, self.n_radial, self.inner)
+
+    @property
+    def mixing_shape(self) -> tuple[int, int, int]:
+        """Of the coefficients of one pair of species: degree from 1, channel, function."""
+        return self.l_max, self.n_channels, self.n_radial
+
+    def blocks(self, elements: Sequence[int]) -> tuple[Block, ...]:
+        """Blocks of one, two and three neighbor species, in the order of the features."""
+        sizes = {1: self.n_radial, 2: self.l_max * self.n_channels}
+        if self.triples:
+            sizes[3] = len(self.triples) * self.n_triple_channels
+        found, start = [], 0
+        for order, size in sizes.items():
+            for label in combinations_with_replacement(sorted(elements), order):
+                found.append(Block(label, start, size))
+                start += size
+        return tuple(found)
+
+    def moments(
+        self, displacements: jax.Array, tile_species: jax.Array, n_species: int
+    ) -> jax.Array:
+        """Moments of every atom, ``(n_atoms, n_harmonics, n_species, n_radial)``."""
+        return neighborhood_moments(
+            self.basis, self.l_max, displacements, tile_species, n_species
+        )
+
+    def invariants(self, moments: jax.Array, mixing: jax.Array) -> jax.Array:
+        """Features of atoms of one element, ``(n_atoms, n_features)``, invariant under rotation.
+
+        Args:
+            moments: of these atoms, ``(n_atoms, n_harmonics, n_species, n_radial)``.
+            mixing: coefficients by neighbor species, ``(n_species, *mixing_shape)``.
+        """
+        n_atoms, _, n_species, _ = moments.shape
+        features = [moments[:, 0].reshape(n_atoms, -1)]
+        mixed = mixed_moments(moments, mixing)
+        for a, b in combinations_with_replacement(range(n_species), 2):
+            features += pair_contractions(mixed[:, :, a], mixed[:, :, b], self.l_max)
+        narrow = jnp.moveaxis(mixed[..., : self.n_triple_channels], 0, -1)
+        for species in combinations_with_replacement(range(n_species), 3):
+            for three in self.triples:
+                features.append(triple_contraction(narrow, three, species).T)
+        return jnp.concatenate(features, axis=1)
+
+    def to_tree(self) -> dict[str, Any]:
+        """Nested dictionary of arrays and strings, for files and hashes."""
+        return {
+            "kind": "moments",
+            "cutoff": np.float64(self.cutoff),
+            "inner": np.float64(self.inner),
+            "n_radial": np.int64(self.n_radial),
+            "l_max": np.int64(self.l_max),
+            "n_channels": np.int64(self.n_channels),
+            "n_triple_channels": np.int64(self.n_triple_channels),
+            "triples": np.array(self.triples, np.int64).reshape(-1, 3),
+        }
+
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> Moments:
+        """The inverse of `to_tree`."""
+        counts = ("n_radial", "l_max", "n_channels", "n_triple_channels")
+        return cls(
+            cutoff=float(tree["cutoff"]),
+            inner=float(tree["inner"]),
+            triples=tuple(tuple(int(n) for n in row) for row in tree["triples"]),  # type: ignore[misc]
+            **{name: int(tree[name]) for name in counts},
+        )
+
+
+def mixed_moments(moments: jax.Array, mixing: jax.Array) -> jax.Array:
+    """Radial functions mixed into channels, ``(n_atoms, n_harmonics, n_species, n_channels)``.
+
+    Those of degree 0 are left out of account (0): no contraction uses them.
+    """
+    l_max = mixing.shape[1]
+    parts = [jnp.zeros((len(moments), 1, *mixing.shape[:1], mixing.shape[2]), moments.dtype)]
+    for l in range(1, l_max + 1):  # noqa: E741
+        own = moments[:, l * l : (l + 1) ** 2]
+        parts.append(
+            jnp.stack(
+                [
+                    jnp.matmul(own[:, :, s], mixing[s, l - 1].T, precision="highest")
+                    for s in range(len(mixing))
+                ],
+                axis=2,
+            )
+        )
+    return jnp.concatenate(parts, axis=1)
+
+
+def pair_contractions(a: jax.Array, b: jax.Array, l_max: int) -> list[jax.Array]:
+    """Sum over m of a_lm b_lm for l = 1 ... l_max, each ``(n_atoms, n_channels)``.
+
+    Divided by 2 l + 1: the mean over m, so that all degrees are of one size.
+    """
+    return [
+        jnp.sum(a[:, l * l : (l + 1) ** 2] * b[:, l * l : (l + 1) ** 2], axis=1) / (2 * l + 1)
+        for l in range(1, l_max + 1)  # noqa: E741
+    ]
+
+
+def triple_contraction(
+    mixed: jax.Array, three: tuple[int, int, int], species: tuple[int, int, int]
+) -> jax.Array:
+    """The invariant of three moments, summed over the ways to give them these species.
+
+    Args:
+        mixed: ``(n_harmonics, n_species, n_channels, n_atoms)``.
+        three: their degrees.
+        species: an unordered triple of neighbor species.
+
+    Returns:
+        ``(n_channels, n_atoms)``.
+    """
+    total = jnp.zeros(mixed.shape[2:], mixed.dtype)
+    for a, b, c in sorted(set(permutations(species))):
+        for term in triple_coupling(*three):
+            product = mixed[term.p, a] * mixed[term.q, b] * mixed[term.r, c]
+            total = total + term.coefficient * product
+    return total
+
+
+def first_mixing(
+    rng: np.random.Generator, descriptor: Moments, n_species: int
+) -> np.ndarray:
+    """Random coefficients ``(n_species, *mixing_shape)`` to begin a fit with."""
+    shape = (n_species, *descriptor.mixing_shape)
+    return rng.normal(0.0, descriptor.n_radial**-0.5, shape)
+
+
+__all__ = ["TRIPLES", "Moments", "degrees", "first_mixing", "n_harmonics"]

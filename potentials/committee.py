@@ -1,0 +1,98 @@
+"""What each member of a committee says: the spread of their answers is an uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from stratal.descriptors.neighbors import Neighbors
+from stratal.descriptors.structures import Structures
+from stratal.potentials.batch import batch_arrays, batches_of
+from stratal.potentials.evaluate import Potential, Result, as_result, in_precision
+
+
+class MemberPredictions(NamedTuple):
+    """What each member says of several structures."""
+
+    energy: np.ndarray  # (n_members, n), eV
+    forces: tuple[np.ndarray, ...]  # (n_members, n_atoms, 3) each, eV/Å
+    stress: np.ndarray  # (n_members, n, 6), eV/Å³, ASE's sign and order; NaN without a full cell
+
+
+def member_count(potential: Potential) -> int:
+    """Members of a committee; 1 for a potential that is none."""
+    return getattr(potential, "n_members", 1)
+
+
+def member_energies(
+    potential: Potential, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+) -> jax.Array:
+    """Atomic energies by each member, ``(n_members, n_atoms)``, eV."""
+    by_member = getattr(potential, "member_energies", None)
+    if by_member is None:
+        return potential.energies(structures, neighbors, displacements)[None]
+    return by_member(structures, neighbors, displacements)
+
+
+def evaluate_members(
+    potential: Potential, structures: Structures, neighbors: Neighbors
+) -> Result:
+    """What `evaluate` gives, for each member: every array has a leading axis of members."""
+    structures, neighbors = jax.tree.map(jnp.asarray, (structures, neighbors))
+    displacements = neighbors.displacements(structures)
+    energies, pull_back = jax.vjp(
+        lambda d: member_energies(potential, structures, neighbors, d), displacements
+    )
+    real = jnp.where(structures.atom_mask, 1.0, 0.0).astype(energies.dtype)
+
+    def of_member(one_hot: jax.Array, own: jax.Array) -> Result:
+        (pull,) = pull_back(one_hot[:, None] * real)
+        pull = jnp.where(neighbors.mask[..., None], pull, 0.0)
+        forces = pull.sum(axis=1) - neighbors.reversed(pull).sum(axis=1)
+        virials = jnp.einsum("ijk,ijl->ikl", displacements, pull, precision="highest")
+        return as_result(structures, own, forces, virials)
+
+    return jax.vmap(of_member)(jnp.eye(len(energies), dtype=energies.dtype), energies)
+
+
+_evaluate_members = jax.jit(evaluate_members)
+
+
+def predict_members(
+    frames: Sequence[Atoms],
+    potential_of: Callable[[tuple[int, ...]], Potential],
+    precision: str = "float64",
+) -> MemberPredictions:
+    """Evaluate structures of any sizes and elements by every member.
+
+    Args:
+        frames: the structures.
+        potential_of: gives the potential for a set of atomic numbers; all have as many members.
+        precision: ``"float64"`` or ``"float32"``.
+
+    Raises:
+        InputError: what ``potential_of`` raises; overlapping atoms.
+    """
+    energy: list[np.ndarray] = [np.zeros(0)] * len(frames)
+    forces: list[np.ndarray] = [np.zeros(0)] * len(frames)
+    stress: list[np.ndarray] = [np.zeros(0)] * len(frames)
+    with jax.enable_x64(True):
+        for elements, members in batches_of(frames):
+            part = [frames[i] for i in members]
+            potential = in_precision(potential_of(elements), precision)
+            result = _evaluate_members(potential, *batch_arrays(potential, part, precision))
+            ends = np.cumsum([len(frame) for frame in part])
+            split = np.split(np.asarray(result.forces[:, : ends[-1]], float), ends[:-1], axis=1)
+            voigt = full_3x3_to_voigt_6_stress(np.asarray(result.stress[:, : len(part)], float))
+            for place, number in enumerate(members):
+                energy[number] = np.asarray(result.energy[:, place], float)
+                forces[number] = split[place]
+                full = frames[number].cell.rank == 3
+                stress[number] = voigt[:, place] if full else np.full_like(voigt[:, place], np.nan)
+    return MemberPredictions(np.stack(energy, 1), tuple(forces), np.stack(stress, 1))

@@ -1,0 +1,234 @@
+"""Fit the terms of one stratum: Adam over minibatches, with weights averaged along the way.
+
+All members of a committee are fitted at once. Between blocks of epochs the host looks at the
+validation error, shows progress, writes the checkpoint and obeys signals; the state holds
+everything, so an interrupted run ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from stratal.files.checkpoint import Checkpoint, interruptible
+from stratal.files.hdf5 import digest
+from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.optimize import Fit, Interrupted, load_state, save_state
+from stratal.potentials.training.packs import Pack
+from stratal.potentials.training.term_problem import (
+    TermProblem,
+    Weights,
+    decay_of,
+    loss,
+    plain_errors,
+    total_squares,
+    weighted,
+)
+from stratal.progress import Progress
+
+BLOCK = 10  # epochs between two looks of the host
+WARM_UP = 300  # steps, or a tenth of them all, until the learning rate is reached
+FORGETTING = 0.01  # part of the weights' running average that each step renews
+CLIP = 100.0  # norm of a gradient beyond which it is shortened
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TermState:
+    """All that a fit needs to go on."""
+
+    weights: Weights
+    average: Weights  # running average, which is judged and kept
+    optimizer: Any  # optax state
+    key: jax.Array  # draws the order of minibatches
+    best: Weights
+    best_loss: jax.Array
+    best_epoch: jax.Array
+    epoch: jax.Array
+    curve: jax.Array  # (n_blocks, 5): epoch, RMSE of training and validation, see `Fit`
+
+
+def fit_terms(
+    problem: TermProblem,
+    weights: Weights,
+    training: list[Pack],
+    validation: list[Pack],
+    config: TrainConfig,
+    description: str = "training",
+    checkpoint: str | Path | None = None,
+) -> Fit:
+    """Minimise the loss from ``weights``.
+
+    Args:
+        problem: what is fixed.
+        weights: where to begin.
+        training: minibatches to fit.
+        validation: minibatches that choose the epoch whose weights are kept; may be empty.
+        config: epochs, learning rate, weight decay, patience, checkpoint interval.
+        description: shown with the progress.
+        checkpoint: file to resume from and to write; none by default.
+
+    Raises:
+        Interrupted: a signal asked to stop; the checkpoint holds the state.
+        InputError: the checkpoint belongs to another run.
+    """
+    run = run_key(problem, weights, training, config)
+    problem, weights, training, validation = jax.tree.map(
+        jnp.asarray, (problem, weights, training, validation)
+    )
+    optimizer = make_optimizer(config, weights, sum(pack.n_batches for pack in training))
+    state = first_state(weights, optimizer, config)
+    store = Checkpoint(checkpoint, config.checkpoint_interval) if checkpoint else None
+    if store and store.exists():
+        state = load_state(store, state, run)
+    epoch, judge = make_epoch(optimizer), make_judge(bool(validation))
+    with interruptible() as stop, Progress(config.epochs, description) as progress:
+        progress.update(int(state.epoch))
+        while not finished(state, config):
+            for _ in range(min(BLOCK, config.epochs - int(state.epoch))):
+                state = epoch(problem, state, training)
+            before = int(state.curve[int(max(0, (state.epoch - 1) // BLOCK - 1)), 0] or 0)
+            state, shown = judge(problem, state, training, validation)
+            progress.update(int(state.epoch) - before, **words(shown))
+            if store and (stop.requested or store.due()):
+                save_state(store, state, run)
+            if stop.requested:
+                raise Interrupted(
+                    f"{description}: stopped by {stop.signal} after {int(state.epoch)} epochs."
+                )
+    if store:
+        store.remove()
+    curve = np.asarray(state.curve, float)
+    return Fit(
+        params=jax.tree.map(np.asarray, state.best),
+        epochs=int(state.epoch),
+        curve=curve[np.isfinite(curve[:, 0])],
+    )
+
+
+def first_state(
+    weights: Weights, optimizer: optax.GradientTransformation, config: TrainConfig
+) -> TermState:
+    """The state before the first epoch."""
+    return TermState(
+        weights=weights,
+        average=weights,
+        optimizer=optimizer.init(weights),
+        key=jax.random.key_data(jax.random.key(config.seed)),
+        best=weights,
+        best_loss=jnp.asarray(jnp.inf, jnp.float32),
+        best_epoch=jnp.zeros((), jnp.int32),
+        epoch=jnp.zeros((), jnp.int32),
+        curve=jnp.full((-(-config.epochs // BLOCK), 5), jnp.nan, jnp.float32),
+    )
+
+
+def finished(state: TermState, config: TrainConfig) -> bool:
+    """All epochs done, or no gain for long."""
+    if int(state.epoch) >= config.epochs:
+        return True
+    stale = int(state.epoch) - int(state.best_epoch)
+    return bool(config.patience) and stale >= config.patience
+
+
+def make_optimizer(
+    config: TrainConfig, weights: Weights, n_batches: int
+) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay; the rate rises, then falls by a cosine to nothing."""
+    steps = config.epochs * n_batches
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, max(1, min(WARM_UP, steps // 10)), steps
+    )
+    mask = tuple(decay_of(term) for term in weights)
+    return optax.chain(
+        optax.clip_by_global_norm(CLIP),
+        optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=mask),
+    )
+
+
+def make_epoch(
+    optimizer: optax.GradientTransformation,
+) -> Callable[[TermProblem, TermState, list[Pack]], TermState]:
+    """A compiled function that takes a state through all minibatches once."""
+
+    def step(carry: tuple, batch: Pack, problem: TermProblem) -> tuple:
+        weights, memory, average = carry
+        gradient = jax.grad(lambda w: loss(problem, w, batch))(weights)
+        gradient = jax.tree.map(jnp.multiply, gradient, problem.free)
+        updates, memory = optimizer.update(gradient, memory, weights)
+        updates = jax.tree.map(jnp.multiply, updates, problem.free)
+        weights = optax.apply_updates(weights, updates)
+        average = jax.tree.map(lambda a, w: a + FORGETTING * (w - a), average, weights)
+        return weights, memory, average
+
+    @jax.jit
+    def epoch(problem: TermProblem, state: TermState, training: list[Pack]) -> TermState:
+        key = jax.random.wrap_key_data(state.key)
+        carry = (state.weights, state.optimizer, state.average)
+        for pack in training:
+            key, own = jax.random.split(key)
+            order = jax.random.permutation(own, pack.n_batches)
+            carry, _ = jax.lax.scan(
+                lambda c, i, pack=pack: (step(c, pack[i], problem), None), carry, order
+            )
+        weights, memory, average = carry
+        return replace(
+            state,
+            weights=weights,
+            optimizer=memory,
+            average=average,
+            key=jax.random.key_data(key),
+            epoch=state.epoch + 1,
+        )
+
+    return epoch
+
+
+def make_judge(
+    validated: bool,
+) -> Callable[..., tuple[TermState, dict[str, float]]]:
+    """A function that judges the averaged weights and keeps the best."""
+    sums_of = jax.jit(total_squares)
+
+    def judge(
+        problem: TermProblem, state: TermState, training: list[Pack], validation: list[Pack]
+    ) -> tuple[TermState, dict[str, float]]:
+        of_training = sums_of(problem, state.average, training)
+        judged = sums_of(problem, state.average, validation) if validated else of_training
+        loss_now = weighted(problem, judged).sum()
+        better = bool(loss_now < state.best_loss)
+        errors = [plain_errors(of_training), plain_errors(judged)]
+        row = [float(state.epoch), *errors[0].values()]
+        row += list(errors[1].values()) if validated else [np.nan, np.nan]
+        block = (int(state.epoch) - 1) // BLOCK
+        return replace(
+            state,
+            best=state.average if better else state.best,
+            best_loss=loss_now if better else state.best_loss,
+            best_epoch=state.epoch if better else state.best_epoch,
+            curve=state.curve.at[block].set(jnp.asarray(row, jnp.float32)),
+        ), dict(errors[1])
+
+    return judge
+
+
+def words(errors: dict[str, float]) -> dict[str, str]:
+    """Errors for the progress line."""
+    return {"errors": f"{1e3 * errors['energy']:.1f} meV/atom {1e3 * errors['forces']:.0f} meV/Å"}
+
+
+def run_key(
+    problem: TermProblem, weights: Weights, training: list[Pack], config: TrainConfig
+) -> str:
+    """What a checkpoint must belong to: data, frozen weights, start and settings."""
+    settings = replace(config, checkpoint_interval=1.0)
+    arrays = [weights, problem.free, [(p.energy, p.forces, p.weight, p.index) for p in training]]
+    leaves = {str(i): np.asarray(x) for i, x in enumerate(jax.tree.leaves(arrays))}
+    return digest({"config": repr(settings), "descriptor": repr(problem.descriptor), **leaves})
