@@ -8,6 +8,7 @@ says so with `overflow`, and `cell_list` makes a larger plan.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.neighbors import TILE, Neighbors, check_table
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 
@@ -36,6 +37,7 @@ class CellListPlan:
     n_neighbors: int  # width of the table
     cutoff: float  # Å, of the potential
     skin: float  # Å, the list reaches to cutoff + skin
+    shift_type: str = "int8"  # of the table's shifts; atoms far from home need int32
 
     @property
     def max_shift(self) -> tuple[int, int, int]:
@@ -136,7 +138,7 @@ def plan_cell_list(
         n_bins[n_bins.argmax()] = -(-n_bins.max() // 2)
     ratio = reach * (1 + 0.5 * SLACK) * n_bins / np.maximum(spans, 1e-9)
     reach_bins = np.ceil(np.where(pbc, ratio, np.minimum(ratio, n_bins - 1))).astype(int)
-    index, _ = bins_of(np, positions, real, cell, pbc, n_bins)
+    index, home = bins_of(np, positions, real, cell, pbc, n_bins)
     counts = np.bincount(index[real], minlength=int(n_bins.prod()))
     if n_neighbors is None:
         bin_volume = max(float((spans / n_bins).prod()), 1e-9)
@@ -152,12 +154,23 @@ def plan_cell_list(
         cutoff=float(cutoff),
         skin=float(skin),
     )
-    if plan.n_shifts * structures.n_atoms >= NO_KEY:
-        raise InputError(
-            f"{structures.n_atoms} atoms with {plan.n_shifts} shifts of the cell do not fit "
-            f"32-bit keys. Split the system over several devices or use a larger cell."
-        )
+    drift = np.ptp(home, axis=0) + plan.max_shift
+    # One cell to spare: what sits at a face may be put to either side on the device.
+    if drift.max() + 1 > np.iinfo(plan.shift_type).max:
+        plan = replace(plan, shift_type="int32")
+    check_keys(structures.n_atoms, plan.n_shifts)
+    check_table(structures.n_atoms, plan.n_neighbors)
     return plan
+
+
+def check_keys(n_atoms: int, n_shifts: int) -> None:
+    """Refuse systems whose keys, rank of an atom and code of a shift, exceed 32 bits."""
+    if n_atoms * n_shifts >= NO_KEY:
+        raise InputError(
+            f"{n_atoms:,} atoms with {n_shifts} shifts of the cell do not fit 32-bit keys "
+            f"(product below {NO_KEY:,}). Use a smaller system, or a cell that is longer than "
+            f"the cutoff along all vectors."
+        )
 
 
 def build(plan: CellListPlan, structures: Structures) -> Neighbors:
@@ -177,47 +190,76 @@ def search(plan: CellListPlan, structures: Structures) -> tuple[Neighbors, dict[
     real, pbc = structures.atom_mask & (structures.system == 0), np.array(plan.pbc)
     n_bins = np.array(plan.n_bins)
     index, home = bins_of(jnp, positions, real, cell, pbc, n_bins)
-    index = jnp.where(real, index, n_bins.prod())
+    index = jnp.where(real, index, n_bins.prod()).astype(jnp.int32)
     wrapped = positions - jnp.matmul(home, cell, precision="highest")
 
     # Atoms ordered by species: keys made of this rank sort as rows of the table must.
-    by_species = jnp.argsort(structures.species, stable=True)
+    by_species = jnp.argsort(structures.species, stable=True).astype(jnp.int32)
     rank = inverse_of(by_species)
     counts = jnp.bincount(structures.species, length=len(structures.elements))
-    ends = (jnp.cumsum(counts) * plan.n_shifts).astype(jnp.int32)  # of the species' keys
+    ends = jnp.cumsum(counts).astype(jnp.int32)  # of the species' ranks
 
-    in_order = jnp.argsort(index)  # neighbors in space are neighbors in memory
+    in_order = jnp.argsort(index).astype(jnp.int32)  # neighbors in space, neighbors in memory
     bins, fullest = fill_bins(plan, index, in_order, wrapped, rank)
-    candidates = offsets_of(plan).shape[0] * plan.capacity
-    rows = jax.lax.map(
-        lambda atom: row_of_atom(plan, wrapped[atom], rank[atom], index[atom], bins, cell, ends),
-        in_order,
-        batch_size=max(1, min(positions.shape[0], CHUNK // candidates)),
-    )
-    back = inverse_of(in_order)
-    keys, mask, width, shortest = jax.tree.map(lambda row: row[back], rows)
 
-    senders = jnp.where(mask, by_species[jnp.where(mask, keys // plan.n_shifts, 0)], 0)
-    wrapped_shifts = shift_of_code(plan, keys % plan.n_shifts)
-    moved = (home[:, None, :] - home[senders]).astype(jnp.int32)
+    def found(atom: jax.Array) -> FoundRow:
+        return row_of_atom(plan, wrapped[atom], rank[atom], index[atom], bins, cell, ends)
+
+    def edges(atom: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return edges_of_row(plan, atom, rows, by_species, rank, home)
+
+    candidates = offsets_of(plan).shape[0] * plan.capacity
+    rows = fill_rows(found, in_order, CHUNK // candidates)
+    senders, shifts, reverse = fill_rows(edges, in_order, CHUNK // (8 * plan.n_neighbors))
+
     spans = spans_of(jnp, positions, real, cell, pbc)
     reach = (plan.cutoff + plan.skin) * n_bins / jnp.maximum(spans, 1e-9)
     sees_all = ~pbc & (np.array(plan.reach_bins) >= n_bins - 1)
     blind = jnp.any((reach > np.array(plan.reach_bins)) & ~sees_all)
     blind |= jnp.any(structures.pbc[0] != pbc)
+    width, drift = rows.width.max(), home.max(axis=0) - home.min(axis=0)
+    far = jnp.any(drift + np.array(plan.max_shift) > np.iinfo(plan.shift_type).max)
     neighbors = Neighbors(
-        senders=senders.astype(jnp.int32),
-        shifts=jnp.where(mask[..., None], wrapped_shifts + moved, 0),
-        mask=mask,
-        reverse=jnp.where(mask, reverse_edges(plan, keys, senders, rank), 0),
+        senders=senders,
+        shifts=shifts,
+        mask=rows.mask,
+        reverse=reverse,
         positions=structures.positions,
         cell=structures.cell,
-        overflow=blind | (fullest > plan.capacity) | (width.max() > plan.n_neighbors),
+        overflow=blind | far | (fullest > plan.capacity) | (width > plan.n_neighbors),
         cutoff=plan.cutoff,
         skin=plan.skin,
     )
-    needs = {"width": width.max(), "capacity": fullest, "shortest": shortest.min()}
-    return neighbors, needs
+    shortest = jnp.sqrt(rows.shortest.min())
+    return neighbors, {"width": width, "capacity": fullest, "shortest": shortest}
+
+
+def fill_rows(row_of: Callable[[jax.Array], Any], order: jax.Array, batch: int) -> Any:
+    """A table of ``row_of(atom)`` for every atom, made ``batch`` rows at a time.
+
+    The last batch takes up rows of the one before: no rows are padded, none copied.
+    """
+    n_atoms = order.shape[0]
+    batch = max(1, min(n_atoms, batch))
+
+    def fill(number: jax.Array, table: Any) -> Any:
+        start = jnp.minimum(number * batch, n_atoms - batch)
+        atoms = jax.lax.dynamic_slice_in_dim(order, start, batch)
+        rows = jax.vmap(row_of)(atoms)
+        return jax.tree.map(lambda all_, some: all_.at[atoms].set(some), table, rows)
+
+    row = jax.eval_shape(row_of, jax.ShapeDtypeStruct((), order.dtype))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((n_atoms, *leaf.shape), leaf.dtype), row)
+    return jax.lax.fori_loop(0, -(-n_atoms // batch), fill, empty)
+
+
+class FoundRow(NamedTuple):
+    """What is found around one atom; of all atoms, each has a leading axis."""
+
+    keys: jax.Array  # (n_neighbors,), sorted: rank of the sender, then code of the shift
+    mask: jax.Array  # (n_neighbors,), False for padding
+    width: jax.Array  # (), entries that the row needs
+    shortest: jax.Array  # (), squared distance to the nearest, Å^2
 
 
 def row_of_atom(
@@ -228,23 +270,53 @@ def row_of_atom(
     bins: Bins,
     cell: jax.Array,
     ends: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """One row of the table as sorted keys: rank of the sender, then code of the shift.
-
-    Returns:
-        keys and mask ``(n_neighbors,)``, the width that the row needs ``()``, the shortest
-        distance ``()``, Å.
-    """
+) -> FoundRow:
+    """Look through the bins around an atom; ``ends`` are of the species' ranks."""
     around, shifts = bins_around(plan, bin_of_atom)
     ranks = bins.ranks[around]  # (n_offsets, capacity)
     crossed = jnp.matmul(shifts.astype(cell.dtype), cell, precision="highest")
-    squared = jnp.sum((bins.positions[around] + (crossed - position)[:, None, :]) ** 2, axis=-1)
+    apart = bins.positions[around] + (crossed - position)[:, :, None]
+    squared = apart[:, 0] ** 2 + apart[:, 1] ** 2 + apart[:, 2] ** 2
     itself = (ranks == rank) & (shifts == 0).all(axis=-1)[:, None]
     found = (ranks >= 0) & ~itself & (squared < (plan.cutoff + plan.skin) ** 2)
-    keys = ranks * plan.n_shifts + code_of_shift(plan, shifts)[:, None]
-    keys = jnp.sort(jnp.where(found, keys, NO_KEY).ravel().astype(jnp.int32))
-    shortest = jnp.sqrt(jnp.where(found, squared, jnp.inf).min())
-    return *tiled(plan, keys, ends), shortest
+    # As many as the row can hold come together first: sorting all candidates, or keeping
+    # their distances, would be the greater part of the whole search.
+    place, taken, total = places_of(found, plan.n_neighbors)
+    bin_, column = place // plan.capacity, place % plan.capacity
+    apart = bins.positions[around[bin_], :, column] + crossed[bin_] - position
+    shortest = jnp.where(taken, jnp.sum(apart**2, axis=-1), jnp.inf).min()
+    keys = ranks[bin_, column] * plan.n_shifts + code_of_shift(plan, shifts)[bin_]
+    keys = jnp.sort(jnp.where(taken, keys, NO_KEY))
+    keys, mask, width = tiled(plan, keys, ends * plan.n_shifts)
+    most = -(-total // TILE) * TILE + TILE * (len(ends) - 1)  # where not all were counted
+    return FoundRow(keys, mask, jnp.where(total > plan.n_neighbors, most, width), shortest)
+
+
+def places_of(found: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where the first ``count`` True of ``(n_rows, n)`` stand in the flat array.
+
+    Running sums along the rows, then a binary search within one row; for arrays as small as
+    the surroundings of an atom a matrix product is the fastest running sum.
+
+    Returns:
+        places ``(count,)``, whether there is one, ``(count,)``, and how many there are in all.
+    """
+    n_rows, n = found.shape
+    to_here = np.triu(np.ones((n, n), np.float32))
+    running = jnp.matmul(found.astype(jnp.float32), to_here, precision="highest")
+    running = running.astype(jnp.int32)  # (n_rows, n)
+    totals = running[:, -1]
+    stops = jnp.cumsum(totals)
+    entry = jnp.arange(count, dtype=jnp.int32)
+    row = jnp.sum(stops <= entry[:, None], axis=1, dtype=jnp.int32)
+    row = jnp.minimum(row, n_rows - 1)
+    before = entry - (stops - totals)[row]  # how many stand before it in its row
+    flat, column = running.ravel(), jnp.zeros_like(entry)
+    for power in reversed(range(n.bit_length())):
+        further = column + 2**power
+        earlier = flat[row * n + jnp.minimum(further, n) - 1] <= before
+        column = jnp.where((further <= n) & earlier, further, column)
+    return row * n + jnp.minimum(column, n - 1), entry < stops[-1], stops[-1]
 
 
 def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -252,10 +324,11 @@ def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, 
 
     Where there is none, and around padding atoms, it is the last, empty bin.
     """
-    n_bins = np.array(plan.n_bins)
+    n_bins = np.array(plan.n_bins, np.int32)
     place = jnp.stack(jnp.unravel_index(bin_of_atom, plan.n_bins)) + offsets_of(plan)
     shifts = jnp.floor_divide(place, n_bins)
-    inside = (np.array(plan.pbc) | (shifts == 0)).all(axis=-1) & (bin_of_atom < n_bins.prod())
+    open_axes = np.flatnonzero(~np.array(plan.pbc))
+    inside = (shifts[:, open_axes] == 0).all(axis=-1) & (bin_of_atom < n_bins.prod())
     x, y, z = (place - shifts * n_bins).T
     flat = (x * plan.n_bins[1] + y) * plan.n_bins[2] + z
     return jnp.where(inside, flat, n_bins.prod()), shifts
@@ -264,17 +337,20 @@ def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, 
 def tiled(
     plan: CellListPlan, keys: jax.Array, ends: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Spread sorted keys ``(n_candidates,)`` into runs of one species, padded to `TILE`.
+    """Spread sorted keys ``(n_neighbors,)`` into runs of one species, padded to `TILE`.
 
     Padding gets the largest key of its run, so that the row stays sorted.
+
+    Returns:
+        keys, mask, and the width that the row needs.
     """
-    first = jnp.sum(keys[:, None] < ends[None, :], axis=0)  # (n_species,), of the next species
+    first = jnp.sum(keys[:, None] < ends[None, :], axis=0, dtype=jnp.int32)  # of the next species
     first = jnp.concatenate([jnp.zeros(1, first.dtype), first])
     counts = jnp.diff(first)
     tiles = -(-counts // TILE) * TILE
     stop = jnp.cumsum(tiles)
-    entry = jnp.arange(plan.n_neighbors)
-    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1)
+    entry = jnp.arange(plan.n_neighbors, dtype=jnp.int32)
+    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1, dtype=jnp.int32)
     beyond, run = run == len(ends), jnp.minimum(run, len(ends) - 1)
     place = entry - (stop - tiles)[run]
     mask = ~beyond & (place < counts[run])
@@ -283,26 +359,42 @@ def tiled(
     return jnp.where(mask, found, padding), mask, stop[-1]
 
 
-def reverse_edges(
-    plan: CellListPlan, keys: jax.Array, senders: jax.Array, rank: jax.Array
-) -> jax.Array:
-    """Where the edge j to i stands in the flat table: a binary search in the sorted row j."""
-    opposite = plan.n_shifts - 1 - keys % plan.n_shifts
-    wanted = (rank[:, None] * plan.n_shifts + opposite).astype(jnp.int32)
-    flat, row = keys.ravel(), senders * plan.n_neighbors
-    low, high = jnp.zeros_like(keys), jnp.full_like(keys, plan.n_neighbors - 1)
-    for _ in range(plan.n_neighbors.bit_length()):
+def edges_of_row(
+    plan: CellListPlan,
+    atom: jax.Array,
+    rows: FoundRow,
+    by_species: jax.Array,
+    rank: jax.Array,
+    home: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Senders, shifts and reverse edges of a row; 0 in its padding."""
+    keys, mask = rows.keys[atom], rows.mask[atom]
+    senders = jnp.where(mask, by_species[jnp.where(mask, keys // plan.n_shifts, 0)], 0)
+    code = keys % plan.n_shifts
+    shifts = shift_of_code(plan, code) + (home[atom] - home[senders]).astype(jnp.int32)
+    shifts = jnp.where(mask[:, None], shifts, 0).astype(plan.shift_type)
+    wanted = rank[atom] * plan.n_shifts + plan.n_shifts - 1 - code
+    reverse = jnp.where(mask, places_in_rows(rows.keys, senders, wanted), 0)
+    return senders, shifts, reverse
+
+
+def places_in_rows(keys: jax.Array, rows: jax.Array, wanted: jax.Array) -> jax.Array:
+    """Where ``wanted`` keys stand in sorted ``rows``, as flat index: a binary search."""
+    flat, n_neighbors = keys.ravel(), keys.shape[1]
+    row = rows * n_neighbors
+    low, high = jnp.zeros_like(row), jnp.full_like(row, n_neighbors - 1)
+    for _ in range(n_neighbors.bit_length()):
         middle = (low + high) // 2
         below = flat[row + middle] < wanted
         low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
         low = jnp.minimum(low, high)
-    return (row + low).astype(jnp.int32)
+    return row + low
 
 
 class Bins(NamedTuple):
     """Atoms by bin; the last bin is empty and stands for all that is outside."""
 
-    positions: jax.Array  # (n_bins + 1, capacity, 3), Å
+    positions: jax.Array  # (n_bins + 1, 3, capacity), Å
     ranks: jax.Array  # (n_bins + 1, capacity), -1 where a place is empty
 
 
@@ -311,12 +403,13 @@ def fill_bins(
 ) -> tuple[Bins, jax.Array]:
     """Put atoms into bins; ``order`` sorts them by bin. Returns also the most in any bin."""
     n_atoms, total = index.shape[0], int(np.prod(plan.n_bins))
-    counts = jnp.bincount(index, length=total + 1)
-    place = (jnp.cumsum(counts) - counts)[:, None] + jnp.arange(plan.capacity)
+    counts = jnp.bincount(index, length=total + 1).astype(jnp.int32)
+    place = (jnp.cumsum(counts) - counts)[:, None] + jnp.arange(plan.capacity, dtype=jnp.int32)
     counts = counts.at[total].set(0)  # padding atoms
     atoms = order[jnp.minimum(place, n_atoms - 1)]
     taken = jnp.arange(plan.capacity) < counts[:, None]
-    return Bins(wrapped[atoms], jnp.where(taken, rank[atoms], -1)), counts.max()
+    ranks = jnp.where(taken, rank[atoms], -1)
+    return Bins(wrapped[atoms].swapaxes(1, 2), ranks), counts.max()
 
 
 def inverse_of(order: jax.Array) -> jax.Array:
@@ -327,7 +420,7 @@ def inverse_of(order: jax.Array) -> jax.Array:
 def offsets_of(plan: CellListPlan) -> np.ndarray:
     """Bins to look at, relative to an atom's own, ``(n_offsets, 3)``."""
     ranges = [np.arange(-reach, reach + 1) for reach in plan.reach_bins]
-    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int32)
 
 
 def code_of_shift(plan: CellListPlan, shifts: jax.Array) -> jax.Array:
@@ -342,7 +435,7 @@ def shift_of_code(plan: CellListPlan, code: jax.Array) -> jax.Array:
     """The shift of a code, ``(..., 3)``."""
     x_size, y_size, _ = (2 * most + 1 for most in plan.max_shift)
     x, y, z = code % x_size, code // x_size % y_size, code // (x_size * y_size)
-    return (jnp.stack([x, y, z], axis=-1) - np.array(plan.max_shift)).astype(jnp.int32)
+    return jnp.stack([x, y, z], axis=-1) - np.array(plan.max_shift, np.int32)
 
 
 def bins_of(
