@@ -112,7 +112,7 @@ class Neighbors:
         return (2.0 * motion + stretch > self.skin) | self.overflow
 
 
-def check_table(n_atoms: int, n_neighbors: int) -> None:
+def check_entries(n_atoms: int, n_neighbors: int) -> None:
     """Refuse tables whose flat indices, such as those of reverse edges, exceed 32 bits.
 
     Raises:

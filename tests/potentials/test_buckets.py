@@ -51,8 +51,7 @@ def test_a_campaign_with_the_calculator_compiles_a_handful_of_programs(compiled)
     assert sizes == 12 and len(frames) > 80
     # For each size the evaluation and the check of the kept list; the table's width grows
     # a few times.
-    print(len(compiled), calculator._width)
-    assert len(compiled) <= 3 * sizes, len(compiled)
+    assert len(compiled) <= 2 * sizes + 6, len(compiled)
     before = len(compiled)
     for atoms in frames:
         atoms.calc.reset()
