@@ -1,4 +1,8 @@
-"""Cost and peak memory of one evaluation against the number of atoms, each in its own process."""
+"""Cost and peak memory of one evaluation against the number of atoms, each in its own process.
+
+Crystals of copper, rattled; the neighbor list is built on the device from 5,000 atoms on, the
+energies, forces and stresses come in chunks of rows: both as the calculator does it.
+"""
 
 from __future__ import annotations
 
@@ -7,83 +11,119 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 from reference import machine, median_seconds
 
-SIZES = (3, 4, 5, 7, 10, 14, 17)  # cubic fcc cells along each edge: 108 to 19,652 atoms
+SIZES = (6, 14, 29)  # cubic fcc cells along each edge: 864, 10,976 and 97,556 atoms
+LARGEST = 63  # 1,000,188 atoms
+PRECISIONS = ("float64", "float32")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--potential", choices=POTENTIALS, default="symmetry-functions")
+    parser.add_argument("--precision", choices=PRECISIONS, help="one of them; both by default")
+    parser.add_argument("--largest", action="store_true", help="1,000,188 atoms too")
+    parser.add_argument("--cells", type=int, nargs="+", help="other sizes: cells along an edge")
+    parser.add_argument("--memory-limit", type=float, help="bytes for an evaluation")
     parser.add_argument("--one", type=int, help="measure one size (used by the script itself)")
     options = parser.parse_args()
     if options.one is not None:
-        print(json.dumps(measure(options.one)))
+        print(json.dumps(measure(options)))
         return
-    print(machine(), "; symmetry functions of the default settings, Cu, float64")
-    print(f"{'atoms':>7s} {'µs per atom':>12s} {'peak MB':>8s} {'neighbor list, µs per atom':>28s}")
-    rows = []
-    for size in (0, *SIZES):
-        command = [sys.executable, __file__, "--one", str(size)]
-        row = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        if size == 0:
-            idle = row["peak_mb"]
-            continue
-        rows.append(row)
-        n = row["atoms"]
-        print(
-            f"{n:7d} {1e6 * row['seconds'] / n:12.0f} {row['peak_mb'] - idle:8.0f} "
-            f"{1e6 * row['list_seconds'] / n:28.0f}"
-        )
-    atoms, seconds, memory = (
-        np.array([row[key] for row in rows]) for key in ("atoms", "seconds", "peak_mb")
+    print(f"{machine()}; {options.potential}")
+    sizes = tuple(options.cells or SIZES) + ((LARGEST,) if options.largest else ())
+    for precision in [options.precision] if options.precision else PRECISIONS:
+        table(options, precision, sizes)
+
+
+def table(options: argparse.Namespace, precision: str, sizes: tuple[int, ...]) -> None:
+    """Measure all sizes and print them with the exponent of the time."""
+    print(f"\n{precision}")
+    print(
+        f"{'atoms':>9s} {'neighbors':>9s} {'µs per atom':>12s} {'list, µs per atom':>18s} "
+        f"{'peak MB':>8s} {'kB per atom':>12s}"
     )
-    exponent = np.polyfit(np.log(atoms), np.log(seconds), 1)[0]
-    slope = np.polyfit(atoms[-4:], memory[-4:], 1)[0]
-    print(f"exponent {exponent:.2f}; memory {1e3 * slope:.1f} kB per atom beyond the interpreter")
+    idle = in_own_process(options, precision, 0)["peak_mb"]
+    rows = []
+    for size in sizes:
+        row = in_own_process(options, precision, size)
+        rows.append(row)
+        n, peak = row["atoms"], row["peak_mb"] - idle
+        print(
+            f"{n:9d} {row['neighbors']:9.1f} {1e6 * row['seconds'] / n:12.1f} "
+            f"{1e6 * row['list_seconds'] / n:18.1f} {peak:8.0f} {1e3 * peak / n:12.2f}",
+            flush=True,
+        )
+    if len(rows) > 1:
+        atoms, seconds = (np.log([row[key] for row in rows]) for key in ("atoms", "seconds"))
+        print(f"exponent of the time {np.polyfit(atoms, seconds, 1)[0]:.3f}")
 
 
-def measure(size: int) -> dict[str, float]:
+def in_own_process(options: argparse.Namespace, precision: str, size: int) -> dict[str, float]:
+    """What `measure` finds, in a process whose peak memory is that of one size."""
+    command = [sys.executable, __file__, "--one", str(size), "--precision", precision]
+    command += ["--potential", options.potential]
+    if options.memory_limit is not None:
+        command += ["--memory-limit", str(options.memory_limit)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def measure(options: argparse.Namespace) -> dict[str, float]:
     """One size: seconds of an evaluation and of a neighbor list, peak memory of the process."""
     import jax
     from ase.build import bulk
 
     from stratal.descriptors import Structures, cell_list, neighbor_list
-    from stratal.potentials import compose, evaluate
+    from stratal.potentials import evaluate_within, in_precision
     from stratal.potentials.calculator import LARGE
-    from stratal.potentials.training.config import TrainConfig
 
-    result = {"atoms": 4 * size**3, "seconds": 0.0, "list_seconds": 0.0}
-    if size:
-        with jax.enable_x64(True):
+    size, repeats = options.one, 3 if options.one < 40 else 1
+    result = {"atoms": 4 * size**3}
+    with jax.enable_x64(True):
+        potential = in_precision(POTENTIALS[options.potential](), options.precision)
+        if size:
             atoms = bulk("Cu", "fcc", a=3.6, cubic=True) * (size, size, size)
             atoms.rattle(0.05, seed=1)
-            potential = random_potential(TrainConfig(short_range="none"), compose)
             structures = Structures.from_atoms(atoms, potential.elements)
-            large = structures.n_atoms >= LARGE  # as the calculator chooses
+            structures = structures.astype(options.precision)
+            kept = {"plan": None}  # of the first list, for those that follow
 
             def build():
-                cutoff = potential.cutoff
-                built = (
-                    cell_list(structures, cutoff)[0] if large else neighbor_list(structures, cutoff)
-                )
+                if structures.n_atoms < LARGE:  # as the calculator chooses
+                    return jax.device_put(neighbor_list(structures, potential.cutoff))
+                built, kept["plan"] = cell_list(structures, potential.cutoff, plan=kept["plan"])
                 return jax.block_until_ready(built)
 
-            result["list_seconds"] = median_seconds(build, 3)
-            placed = jax.device_put((structures, build()))
-            step = jax.jit(evaluate)
-            call = lambda: jax.block_until_ready(step(potential, *placed))  # noqa: E731
-            result["seconds"] = median_seconds(call, 3)
+            def evaluated():
+                arguments = (potential, placed, neighbors, options.memory_limit)
+                return jax.block_until_ready(evaluate_within(*arguments))
+
+            result["list_seconds"] = median_seconds(build, repeats)
+            placed, neighbors = jax.device_put(structures), build()
+            result["neighbors"] = float(neighbors.mask.sum()) / len(atoms)
+            result["seconds"] = median_seconds(evaluated, repeats)
     result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return result
 
 
-def random_potential(config, compose):
+def lennard_jones():
+    """Pairs up to 6 Å: what the list and the sums over its rows cost by themselves."""
+    from stratal.potentials import LennardJones
+
+    return LennardJones((29,), epsilon=0.4, sigma=2.3, cutoff=6.0, smooth=True)
+
+
+def symmetry_functions():
     """A Cu potential of the default size with random weights: cost does not depend on them."""
+    from stratal.potentials import compose
     from stratal.potentials.networks import initial_weights
     from stratal.potentials.stratum import Coupling, Stratum, Trunk
+    from stratal.potentials.training.config import TrainConfig
 
+    config = TrainConfig(short_range="none")
     blocks = config.descriptor.blocks((29,))
     count = sum(block.size for block in blocks)
     kernels, biases = initial_weights(np.random.default_rng(0), (count, *config.hidden, 1))
@@ -96,6 +136,13 @@ def random_potential(config, compose):
     trunk = Trunk(biases[0], tuple(kernels[1:]), tuple(biases[1:]))
     stratum = Stratum((29,), config.descriptor, couplings, {29: trunk})
     return compose({"Cu": stratum}, (29,))
+
+
+# Another potential to measure is one line here.
+POTENTIALS: dict[str, Callable] = {
+    "lennard-jones": lennard_jones,
+    "symmetry-functions": symmetry_functions,
+}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ says so with `overflow`, and `cell_list` makes a larger plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,38 +17,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stratal.descriptors.cell_plan import (
+    NO_KEY,
+    CellListPlan,
+    bins_of,
+    code_of_shift,
+    offsets_of,
+    plan_cell_list,
+    shift_of_code,
+    spans_of,
+)
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 
-SLACK = 1e-3  # relative, by which bins are larger than they need be: rounding, small strain
 CHUNK = 2**20  # candidate pairs looked at in one go: some 50 MB
-NO_KEY = np.iinfo(np.int32).max
-
-
-@dataclass(frozen=True)
-class CellListPlan:
-    """What shapes the compiled search; hashable, so that equal plans share a program."""
-
-    n_bins: tuple[int, int, int]  # along each cell vector
-    reach_bins: tuple[int, int, int]  # how many bins further a neighbor can be
-    pbc: tuple[bool, bool, bool]
-    capacity: int  # atoms that a bin can hold
-    n_neighbors: int  # width of the table
-    cutoff: float  # Å, of the potential
-    skin: float  # Å, the list reaches to cutoff + skin
-
-    @property
-    def max_shift(self) -> tuple[int, int, int]:
-        """The most cells that an edge between wrapped atoms crosses along each vector."""
-        parts = zip(self.reach_bins, self.n_bins, self.pbc, strict=True)
-        x, y, z = (-(-reach // n) if periodic else 0 for reach, n, periodic in parts)
-        return x, y, z
-
-    @property
-    def n_shifts(self) -> int:
-        """Distinct shifts of edges."""
-        return int(np.prod([2 * most + 1 for most in self.max_shift]))
 
 
 def cell_list(
@@ -107,59 +91,6 @@ def grown(
     return renewed
 
 
-def plan_cell_list(
-    structures: Structures, cutoff: float, skin: float = 0.0, n_neighbors: int | None = None
-) -> CellListPlan:
-    """Choose bins, their capacity and the table's width for a system on the host.
-
-    Args:
-        structures: one system.
-        cutoff: reach of the potential, Å.
-        skin: how much further the list reaches, Å.
-        n_neighbors: width of the table; guessed from the density by default.
-
-    Raises:
-        InputError: more than one system, or more atoms than 32-bit keys can tell apart.
-    """
-    if np.asarray(structures.system_mask).sum() != 1 or not np.asarray(structures.system_mask)[0]:
-        raise InputError(
-            f"a cell list is for one system, found {np.asarray(structures.system_mask).sum()}. "
-            f"Use neighbor_list for several."
-        )
-    real = np.asarray(structures.atom_mask)
-    positions, cell = np.asarray(structures.positions, float), np.asarray(structures.cell[0], float)
-    pbc = np.asarray(structures.pbc[0], bool)
-    spans = spans_of(np, positions, real, cell, pbc)
-    reach, n_real = float(cutoff) + float(skin), int(real.sum())
-    n_bins = np.maximum(1, spans / (reach * (1 + SLACK))).astype(int)
-    while n_bins.prod() > max(8, 2 * n_real):  # mostly vacuum: larger bins do
-        n_bins[n_bins.argmax()] = -(-n_bins.max() // 2)
-    ratio = reach * (1 + 0.5 * SLACK) * n_bins / np.maximum(spans, 1e-9)
-    reach_bins = np.ceil(np.where(pbc, ratio, np.minimum(ratio, n_bins - 1))).astype(int)
-    index, _ = bins_of(np, positions, real, cell, pbc, n_bins)
-    counts = np.bincount(index[real], minlength=int(n_bins.prod()))
-    if n_neighbors is None:
-        bin_volume = max(float((spans / n_bins).prod()), 1e-9)
-        density = n_real / max((counts > 0).sum() * bin_volume, 1.0)  # 1/Å^3 where atoms are
-        guess = 1.2 * density * 4 / 3 * np.pi * reach**3 + 4 * len(structures.elements)
-        n_neighbors = TILE * int(np.ceil(guess / TILE))
-    plan = CellListPlan(
-        n_bins=tuple(n_bins.tolist()),
-        reach_bins=tuple(reach_bins.tolist()),
-        pbc=tuple(pbc.tolist()),
-        capacity=int(counts.max()) + (2 if n_bins.prod() > 1 else 0),
-        n_neighbors=n_neighbors,
-        cutoff=float(cutoff),
-        skin=float(skin),
-    )
-    if plan.n_shifts * structures.n_atoms >= NO_KEY:
-        raise InputError(
-            f"{structures.n_atoms} atoms with {plan.n_shifts} shifts of the cell do not fit "
-            f"32-bit keys. Split the system over several devices or use a larger cell."
-        )
-    return plan
-
-
 def build(plan: CellListPlan, structures: Structures) -> Neighbors:
     """The neighbor list by a plan; pure, to be called inside or outside `jax.jit`.
 
@@ -177,47 +108,76 @@ def search(plan: CellListPlan, structures: Structures) -> tuple[Neighbors, dict[
     real, pbc = structures.atom_mask & (structures.system == 0), np.array(plan.pbc)
     n_bins = np.array(plan.n_bins)
     index, home = bins_of(jnp, positions, real, cell, pbc, n_bins)
-    index = jnp.where(real, index, n_bins.prod())
+    index = jnp.where(real, index, n_bins.prod()).astype(jnp.int32)
     wrapped = positions - jnp.matmul(home, cell, precision="highest")
 
     # Atoms ordered by species: keys made of this rank sort as rows of the table must.
-    by_species = jnp.argsort(structures.species, stable=True)
+    by_species = jnp.argsort(structures.species, stable=True).astype(jnp.int32)
     rank = inverse_of(by_species)
     counts = jnp.bincount(structures.species, length=len(structures.elements))
-    ends = (jnp.cumsum(counts) * plan.n_shifts).astype(jnp.int32)  # of the species' keys
+    ends = jnp.cumsum(counts).astype(jnp.int32)  # of the species' ranks
 
-    in_order = jnp.argsort(index)  # neighbors in space are neighbors in memory
+    in_order = jnp.argsort(index).astype(jnp.int32)  # neighbors in space, neighbors in memory
     bins, fullest = fill_bins(plan, index, in_order, wrapped, rank)
-    candidates = offsets_of(plan).shape[0] * plan.capacity
-    rows = jax.lax.map(
-        lambda atom: row_of_atom(plan, wrapped[atom], rank[atom], index[atom], bins, cell, ends),
-        in_order,
-        batch_size=max(1, min(positions.shape[0], CHUNK // candidates)),
-    )
-    back = inverse_of(in_order)
-    keys, mask, width, shortest = jax.tree.map(lambda row: row[back], rows)
 
-    senders = jnp.where(mask, by_species[jnp.where(mask, keys // plan.n_shifts, 0)], 0)
-    wrapped_shifts = shift_of_code(plan, keys % plan.n_shifts)
-    moved = (home[:, None, :] - home[senders]).astype(jnp.int32)
+    def found(atom: jax.Array) -> FoundRow:
+        return row_of_atom(plan, wrapped[atom], rank[atom], index[atom], bins, cell, ends)
+
+    def edges(atom: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return edges_of_row(plan, atom, rows, by_species, rank, home)
+
+    candidates = offsets_of(plan).shape[0] * plan.capacity
+    rows = fill_rows(found, in_order, CHUNK // candidates)
+    senders, shifts, reverse = fill_rows(edges, in_order, CHUNK // (8 * plan.n_neighbors))
+
     spans = spans_of(jnp, positions, real, cell, pbc)
     reach = (plan.cutoff + plan.skin) * n_bins / jnp.maximum(spans, 1e-9)
     sees_all = ~pbc & (np.array(plan.reach_bins) >= n_bins - 1)
     blind = jnp.any((reach > np.array(plan.reach_bins)) & ~sees_all)
     blind |= jnp.any(structures.pbc[0] != pbc)
+    width, drift = rows.width.max(), home.max(axis=0) - home.min(axis=0)
+    far = jnp.any(drift + np.array(plan.max_shift) > np.iinfo(plan.shift_type).max)
     neighbors = Neighbors(
-        senders=senders.astype(jnp.int32),
-        shifts=jnp.where(mask[..., None], wrapped_shifts + moved, 0),
-        mask=mask,
-        reverse=jnp.where(mask, reverse_edges(plan, keys, senders, rank), 0),
+        senders=senders,
+        shifts=shifts,
+        mask=rows.mask,
+        reverse=reverse,
         positions=structures.positions,
         cell=structures.cell,
-        overflow=blind | (fullest > plan.capacity) | (width.max() > plan.n_neighbors),
+        overflow=blind | far | (fullest > plan.capacity) | (width > plan.n_neighbors),
         cutoff=plan.cutoff,
         skin=plan.skin,
     )
-    needs = {"width": width.max(), "capacity": fullest, "shortest": shortest.min()}
-    return neighbors, needs
+    shortest = jnp.sqrt(rows.shortest.min())
+    return neighbors, {"width": width, "capacity": fullest, "shortest": shortest}
+
+
+def fill_rows(row_of: Callable[[jax.Array], Any], order: jax.Array, batch: int) -> Any:
+    """A table of ``row_of(atom)`` for every atom, made ``batch`` rows at a time.
+
+    The last batch takes up rows of the one before: no rows are padded, none copied.
+    """
+    n_atoms = order.shape[0]
+    batch = max(1, min(n_atoms, batch))
+
+    def fill(number: jax.Array, table: Any) -> Any:
+        start = jnp.minimum(number * batch, n_atoms - batch)
+        atoms = jax.lax.dynamic_slice_in_dim(order, start, batch)
+        rows = jax.vmap(row_of)(atoms)
+        return jax.tree.map(lambda all_, some: all_.at[atoms].set(some), table, rows)
+
+    row = jax.eval_shape(row_of, jax.ShapeDtypeStruct((), order.dtype))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((n_atoms, *leaf.shape), leaf.dtype), row)
+    return jax.lax.fori_loop(0, -(-n_atoms // batch), fill, empty)
+
+
+class FoundRow(NamedTuple):
+    """What is found around one atom; of all atoms, each has a leading axis."""
+
+    keys: jax.Array  # (n_neighbors,), sorted: rank of the sender, then code of the shift
+    mask: jax.Array  # (n_neighbors,), False for padding
+    width: jax.Array  # (), entries that the row needs
+    shortest: jax.Array  # (), squared distance to the nearest, Å^2
 
 
 def row_of_atom(
@@ -228,23 +188,53 @@ def row_of_atom(
     bins: Bins,
     cell: jax.Array,
     ends: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """One row of the table as sorted keys: rank of the sender, then code of the shift.
-
-    Returns:
-        keys and mask ``(n_neighbors,)``, the width that the row needs ``()``, the shortest
-        distance ``()``, Å.
-    """
+) -> FoundRow:
+    """Look through the bins around an atom; ``ends`` are of the species' ranks."""
     around, shifts = bins_around(plan, bin_of_atom)
     ranks = bins.ranks[around]  # (n_offsets, capacity)
     crossed = jnp.matmul(shifts.astype(cell.dtype), cell, precision="highest")
-    squared = jnp.sum((bins.positions[around] + (crossed - position)[:, None, :]) ** 2, axis=-1)
+    apart = bins.positions[around] + (crossed - position)[:, :, None]
+    squared = apart[:, 0] ** 2 + apart[:, 1] ** 2 + apart[:, 2] ** 2
     itself = (ranks == rank) & (shifts == 0).all(axis=-1)[:, None]
     found = (ranks >= 0) & ~itself & (squared < (plan.cutoff + plan.skin) ** 2)
-    keys = ranks * plan.n_shifts + code_of_shift(plan, shifts)[:, None]
-    keys = jnp.sort(jnp.where(found, keys, NO_KEY).ravel().astype(jnp.int32))
-    shortest = jnp.sqrt(jnp.where(found, squared, jnp.inf).min())
-    return *tiled(plan, keys, ends), shortest
+    # As many as the row can hold come together first: sorting all candidates, or keeping
+    # their distances, would be the greater part of the whole search.
+    place, taken, total = places_of(found, plan.n_neighbors)
+    bin_, column = place // plan.capacity, place % plan.capacity
+    apart = bins.positions[around[bin_], :, column] + crossed[bin_] - position
+    shortest = jnp.where(taken, jnp.sum(apart**2, axis=-1), jnp.inf).min()
+    keys = ranks[bin_, column] * plan.n_shifts + code_of_shift(plan, shifts)[bin_]
+    keys = jnp.sort(jnp.where(taken, keys, NO_KEY))
+    keys, mask, width = tiled(plan, keys, ends * plan.n_shifts)
+    most = -(-total // TILE) * TILE + TILE * (len(ends) - 1)  # where not all were counted
+    return FoundRow(keys, mask, jnp.where(total > plan.n_neighbors, most, width), shortest)
+
+
+def places_of(found: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where the first ``count`` True of ``(n_rows, n)`` stand in the flat array.
+
+    Running sums along the rows, then a binary search within one row; for arrays as small as
+    the surroundings of an atom a matrix product is the fastest running sum.
+
+    Returns:
+        places ``(count,)``, whether there is one, ``(count,)``, and how many there are in all.
+    """
+    n_rows, n = found.shape
+    to_here = np.triu(np.ones((n, n), np.float32))
+    running = jnp.matmul(found.astype(jnp.float32), to_here, precision="highest")
+    running = running.astype(jnp.int32)  # (n_rows, n)
+    totals = running[:, -1]
+    stops = jnp.cumsum(totals)
+    entry = jnp.arange(count, dtype=jnp.int32)
+    row = jnp.sum(stops <= entry[:, None], axis=1, dtype=jnp.int32)
+    row = jnp.minimum(row, n_rows - 1)
+    before = entry - (stops - totals)[row]  # how many stand before it in its row
+    flat, column = running.ravel(), jnp.zeros_like(entry)
+    for power in reversed(range(n.bit_length())):
+        further = column + 2**power
+        earlier = flat[row * n + jnp.minimum(further, n) - 1] <= before
+        column = jnp.where((further <= n) & earlier, further, column)
+    return row * n + jnp.minimum(column, n - 1), entry < stops[-1], stops[-1]
 
 
 def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -252,10 +242,11 @@ def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, 
 
     Where there is none, and around padding atoms, it is the last, empty bin.
     """
-    n_bins = np.array(plan.n_bins)
+    n_bins = np.array(plan.n_bins, np.int32)
     place = jnp.stack(jnp.unravel_index(bin_of_atom, plan.n_bins)) + offsets_of(plan)
     shifts = jnp.floor_divide(place, n_bins)
-    inside = (np.array(plan.pbc) | (shifts == 0)).all(axis=-1) & (bin_of_atom < n_bins.prod())
+    open_axes = np.flatnonzero(~np.array(plan.pbc))
+    inside = (shifts[:, open_axes] == 0).all(axis=-1) & (bin_of_atom < n_bins.prod())
     x, y, z = (place - shifts * n_bins).T
     flat = (x * plan.n_bins[1] + y) * plan.n_bins[2] + z
     return jnp.where(inside, flat, n_bins.prod()), shifts
@@ -264,17 +255,20 @@ def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, 
 def tiled(
     plan: CellListPlan, keys: jax.Array, ends: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Spread sorted keys ``(n_candidates,)`` into runs of one species, padded to `TILE`.
+    """Spread sorted keys ``(n_neighbors,)`` into runs of one species, padded to `TILE`.
 
     Padding gets the largest key of its run, so that the row stays sorted.
+
+    Returns:
+        keys, mask, and the width that the row needs.
     """
-    first = jnp.sum(keys[:, None] < ends[None, :], axis=0)  # (n_species,), of the next species
+    first = jnp.sum(keys[:, None] < ends[None, :], axis=0, dtype=jnp.int32)  # of the next species
     first = jnp.concatenate([jnp.zeros(1, first.dtype), first])
     counts = jnp.diff(first)
     tiles = -(-counts // TILE) * TILE
     stop = jnp.cumsum(tiles)
-    entry = jnp.arange(plan.n_neighbors)
-    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1)
+    entry = jnp.arange(plan.n_neighbors, dtype=jnp.int32)
+    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1, dtype=jnp.int32)
     beyond, run = run == len(ends), jnp.minimum(run, len(ends) - 1)
     place = entry - (stop - tiles)[run]
     mask = ~beyond & (place < counts[run])
@@ -283,26 +277,42 @@ def tiled(
     return jnp.where(mask, found, padding), mask, stop[-1]
 
 
-def reverse_edges(
-    plan: CellListPlan, keys: jax.Array, senders: jax.Array, rank: jax.Array
-) -> jax.Array:
-    """Where the edge j to i stands in the flat table: a binary search in the sorted row j."""
-    opposite = plan.n_shifts - 1 - keys % plan.n_shifts
-    wanted = (rank[:, None] * plan.n_shifts + opposite).astype(jnp.int32)
-    flat, row = keys.ravel(), senders * plan.n_neighbors
-    low, high = jnp.zeros_like(keys), jnp.full_like(keys, plan.n_neighbors - 1)
-    for _ in range(plan.n_neighbors.bit_length()):
+def edges_of_row(
+    plan: CellListPlan,
+    atom: jax.Array,
+    rows: FoundRow,
+    by_species: jax.Array,
+    rank: jax.Array,
+    home: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Senders, shifts and reverse edges of a row; 0 in its padding."""
+    keys, mask = rows.keys[atom], rows.mask[atom]
+    senders = jnp.where(mask, by_species[jnp.where(mask, keys // plan.n_shifts, 0)], 0)
+    code = keys % plan.n_shifts
+    shifts = shift_of_code(plan, code) + (home[atom] - home[senders]).astype(jnp.int32)
+    shifts = jnp.where(mask[:, None], shifts, 0).astype(plan.shift_type)
+    wanted = rank[atom] * plan.n_shifts + plan.n_shifts - 1 - code
+    reverse = jnp.where(mask, places_in_rows(rows.keys, senders, wanted), 0)
+    return senders, shifts, reverse
+
+
+def places_in_rows(keys: jax.Array, rows: jax.Array, wanted: jax.Array) -> jax.Array:
+    """Where ``wanted`` keys stand in sorted ``rows``, as flat index: a binary search."""
+    flat, n_neighbors = keys.ravel(), keys.shape[1]
+    row = rows * n_neighbors
+    low, high = jnp.zeros_like(row), jnp.full_like(row, n_neighbors - 1)
+    for _ in range(n_neighbors.bit_length()):
         middle = (low + high) // 2
         below = flat[row + middle] < wanted
         low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
         low = jnp.minimum(low, high)
-    return (row + low).astype(jnp.int32)
+    return row + low
 
 
 class Bins(NamedTuple):
     """Atoms by bin; the last bin is empty and stands for all that is outside."""
 
-    positions: jax.Array  # (n_bins + 1, capacity, 3), Å
+    positions: jax.Array  # (n_bins + 1, 3, capacity), Å
     ranks: jax.Array  # (n_bins + 1, capacity), -1 where a place is empty
 
 
@@ -311,72 +321,15 @@ def fill_bins(
 ) -> tuple[Bins, jax.Array]:
     """Put atoms into bins; ``order`` sorts them by bin. Returns also the most in any bin."""
     n_atoms, total = index.shape[0], int(np.prod(plan.n_bins))
-    counts = jnp.bincount(index, length=total + 1)
-    place = (jnp.cumsum(counts) - counts)[:, None] + jnp.arange(plan.capacity)
+    counts = jnp.bincount(index, length=total + 1).astype(jnp.int32)
+    place = (jnp.cumsum(counts) - counts)[:, None] + jnp.arange(plan.capacity, dtype=jnp.int32)
     counts = counts.at[total].set(0)  # padding atoms
     atoms = order[jnp.minimum(place, n_atoms - 1)]
     taken = jnp.arange(plan.capacity) < counts[:, None]
-    return Bins(wrapped[atoms], jnp.where(taken, rank[atoms], -1)), counts.max()
+    ranks = jnp.where(taken, rank[atoms], -1)
+    return Bins(wrapped[atoms].swapaxes(1, 2), ranks), counts.max()
 
 
 def inverse_of(order: jax.Array) -> jax.Array:
     """The permutation that undoes another."""
     return jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0], dtype=order.dtype))
-
-
-def offsets_of(plan: CellListPlan) -> np.ndarray:
-    """Bins to look at, relative to an atom's own, ``(n_offsets, 3)``."""
-    ranges = [np.arange(-reach, reach + 1) for reach in plan.reach_bins]
-    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
-def code_of_shift(plan: CellListPlan, shifts: jax.Array) -> jax.Array:
-    """One number for a shift; the opposite shift has ``n_shifts - 1`` minus it."""
-    most = plan.max_shift
-    x, y, z = (shifts[..., axis] + most[axis] for axis in range(3))
-    code = (z * (2 * most[1] + 1) + y) * (2 * most[0] + 1) + x
-    return jnp.clip(code, 0, plan.n_shifts - 1)  # outside only for bins that do not exist
-
-
-def shift_of_code(plan: CellListPlan, code: jax.Array) -> jax.Array:
-    """The shift of a code, ``(..., 3)``."""
-    x_size, y_size, _ = (2 * most + 1 for most in plan.max_shift)
-    x, y, z = code % x_size, code // x_size % y_size, code // (x_size * y_size)
-    return (jnp.stack([x, y, z], axis=-1) - np.array(plan.max_shift)).astype(jnp.int32)
-
-
-def bins_of(
-    xp: Any, positions: Any, real: Any, cell: Any, pbc: np.ndarray, n_bins: np.ndarray
-) -> tuple[Any, Any]:
-    """Flat bin ``(n_atoms,)`` of each atom, and the cell ``(n_atoms, 3)`` where it is.
-
-    Args:
-        xp: numpy or jax.numpy, so that host and device agree.
-        positions: ``(n_atoms, 3)``, Å.
-        real: False for padding.
-        cell: rows are vectors, Å.
-        pbc: bins cover the cell along periodic vectors, else the extent of the atoms.
-        n_bins: along each vector.
-    """
-    fractional, low, extent = fractional_extent(xp, positions, real, cell)
-    home = xp.where(pbc, xp.floor(fractional), 0.0).astype(positions.dtype)
-    from_edge = xp.where(pbc, fractional - home, (fractional - low) / xp.maximum(extent, 1e-9))
-    x, y, z = xp.clip((from_edge * n_bins).astype(np.int32), 0, n_bins - 1).T
-    return (x * n_bins[1] + y) * n_bins[2] + z, xp.where(real[:, None], home, 0)
-
-
-def spans_of(xp: Any, positions: Any, real: Any, cell: Any, pbc: np.ndarray) -> Any:
-    """Thickness of what the bins cover, across each pair of faces, ``(3,)``, Å."""
-    _, _, extent = fractional_extent(xp, positions, real, cell)
-    heights = 1 / xp.linalg.norm(xp.linalg.inv(cell), axis=0)
-    return heights * xp.where(pbc, 1.0, extent)
-
-
-def fractional_extent(xp: Any, positions: Any, real: Any, cell: Any) -> tuple[Any, Any, Any]:
-    """Fractional positions, their lowest and their extent along each vector."""
-    inverse = xp.linalg.inv(cell)
-    exact = {"precision": "highest"} if xp is jnp else {}
-    fractional = xp.matmul(positions, inverse, **exact)
-    low = xp.where(real[:, None], fractional, np.inf).min(axis=0)
-    high = xp.where(real[:, None], fractional, -np.inf).max(axis=0)
-    return fractional, low, high - low

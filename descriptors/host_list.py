@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
-from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.neighbors import TILE, Neighbors, check_entries
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 
@@ -126,6 +126,7 @@ def as_table(
                 f"Give n_neighbors = {width} or more."
             )
         width = n_neighbors
+    check_entries(n_atoms, width)
     shape = (n_atoms, width)
     senders, mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
     shifts, reverse = np.zeros((*shape, 3), np.int32), np.zeros(shape, np.int32)

@@ -7,12 +7,13 @@ that a tile of the table holds one species only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
 
 from stratal.descriptors.structures import Structures
+from stratal.errors import InputError
 
 TILE = 8
 
@@ -31,28 +32,51 @@ class Neighbors:
     overflow: jax.Array  # (), True if the table was too narrow: the list is then not valid
     cutoff: float = field(metadata={"static": True})  # Å, of the potential
     skin: float = field(metadata={"static": True})  # Å, the list reaches to cutoff + skin
+    species: jax.Array | None = None  # of all atoms, where the table holds only some rows
 
     @property
     def n_neighbors(self) -> int:
         """Entries of each row, padding included."""
         return self.senders.shape[1]
 
-    def displacements(self, structures: Structures) -> jax.Array:
+    def displacements(
+        self, structures: Structures, receivers: Structures | None = None
+    ) -> jax.Array:
         """Receiver to sender, ``(n_atoms, n_neighbors, 3)``, Å.
 
         Padding entries are a constant vector beyond the list's reach: cutoff functions
         are zero there and no derivative is singular.
+
+        Args:
+            structures: all atoms, which senders count.
+            receivers: the atoms of the rows, where the table holds only some.
         """
+        receivers = receivers or structures
         positions, cell = jnp.asarray(structures.positions), jnp.asarray(structures.cell)
         crossed = jnp.einsum(
             "ijk,ikl->ijl",
             jnp.asarray(self.shifts).astype(positions.dtype),
-            cell[structures.system],
+            cell[receivers.system],
             precision="highest",
         )
-        vectors = positions[self.senders] - positions[:, None, :] + crossed
+        vectors = positions[self.senders] - receivers.positions[:, None, :] + crossed
         beyond = jnp.zeros(3, positions.dtype).at[0].set(2.0 * (self.cutoff + self.skin))
         return jnp.where(self.mask[..., None], vectors, beyond)
+
+    def rows(self, start: jax.Array | int, count: int, structures: Structures) -> Neighbors:
+        """``count`` rows from ``start`` on, as a table whose senders are still all atoms."""
+
+        def part(table: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(table, start, count)
+
+        return replace(
+            self,
+            senders=part(self.senders),
+            shifts=part(self.shifts),
+            mask=part(self.mask),
+            reverse=part(self.reverse),
+            species=self.species_of_all(structures),
+        )
 
     def reversed(self, per_edge: jax.Array) -> jax.Array:
         """For each edge i to j the value ``(n_atoms, n_neighbors, ...)`` of the edge j to i."""
@@ -62,11 +86,15 @@ class Neighbors:
 
     def sender_species(self, structures: Structures) -> jax.Array:
         """Species of the senders, ``(n_atoms, n_neighbors)``; of padding, any."""
-        return jnp.asarray(structures.species)[self.senders]
+        return self.species_of_all(structures)[self.senders]
 
     def tile_species(self, structures: Structures) -> jax.Array:
         """Species of each tile's senders, ``(n_atoms, n_neighbors // TILE)``."""
-        return jnp.asarray(structures.species)[self.senders[:, ::TILE]]
+        return self.species_of_all(structures)[self.senders[:, ::TILE]]
+
+    def species_of_all(self, structures: Structures) -> jax.Array:
+        """Species of all atoms, which senders count, also where a table holds some rows."""
+        return jnp.asarray(structures.species if self.species is None else self.species)
 
     def outdated(self, structures: Structures) -> jax.Array:
         """Whether an edge within the cutoff may be missing, ``()`` bool.
@@ -82,3 +110,16 @@ class Neighbors:
         motion = jnp.where(structures.atom_mask, jnp.linalg.norm(moved, axis=1), 0.0).max()
         stretch = jnp.linalg.norm(strain, axis=(1, 2)).max() * (self.cutoff + self.skin)
         return (2.0 * motion + stretch > self.skin) | self.overflow
+
+
+def check_entries(n_atoms: int, n_neighbors: int) -> None:
+    """Refuse tables whose flat indices, such as those of reverse edges, exceed 32 bits.
+
+    Raises:
+        InputError: names both sizes and their limit.
+    """
+    if n_atoms * n_neighbors >= 2**31:
+        raise InputError(
+            f"a neighbor table of {n_atoms:,} atoms by {n_neighbors:,} entries has more than the "
+            f"{2**31:,} that 32-bit indices reach. Use a smaller system, cutoff or skin."
+        )

@@ -105,6 +105,14 @@ class Structures:
             system_mask=np.pad(self.system_mask, (0, more_systems)),
         )
 
+    def rows(self, start: jax.Array | int, count: int) -> Structures:
+        """``count`` atoms from ``start`` on, in the same systems."""
+        names = ("positions", "species", "system", "atom_mask")
+        parts = {
+            name: jax.lax.dynamic_slice_in_dim(getattr(self, name), start, count) for name in names
+        }
+        return replace(self, **parts)
+
     def astype(self, dtype: jax.typing.DTypeLike) -> Structures:
         """Positions and cells in another floating-point type."""
         return replace(self, positions=self.positions.astype(dtype), cell=self.cell.astype(dtype))

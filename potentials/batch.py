@@ -14,11 +14,10 @@ from stratal.descriptors.host_list import as_table, find_edges, table_width
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
-from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
+from stratal.potentials.chunks import evaluate_within
+from stratal.potentials.evaluate import Potential, Result, in_precision
 
 ATOMS = 2048  # of a batch, unless one structure has more
-
-_evaluate = jax.jit(evaluate)
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,12 @@ def predict_frames(
         for elements, members in batches_of(frames):
             part = [frames[i] for i in members]
             result = evaluate_batch(potential_of(elements), part, precision)
+            # Cut on the host: on the device each length would be a program of its own.
+            result = jax.tree.map(lambda leaf: np.asarray(leaf, float), result)
             energy[members] = result.energy[: len(part)]
-            voigt = full_3x3_to_voigt_6_stress(np.asarray(result.stress[: len(part)], float))
+            voigt = full_3x3_to_voigt_6_stress(result.stress[: len(part)])
             ends = np.cumsum([len(frame) for frame in part])
-            split = np.split(np.asarray(result.forces[: ends[-1]], float), ends[:-1])
+            split = np.split(result.forces[: ends[-1]], ends[:-1])
             for number, own, tensor in zip(members, split, voigt, strict=True):
                 forces[number] = own
                 if frames[number].cell.rank == 3:
@@ -91,4 +92,4 @@ def evaluate_batch(
     width = bucket(table_width(structures, edges), 2 * TILE)
     neighbors = as_table(structures, edges, potential.cutoff, 0.0, width)
     own = in_precision(potential, precision)
-    return _evaluate(own, structures.astype(precision), neighbors)
+    return evaluate_within(own, structures.astype(precision), neighbors)

@@ -19,19 +19,22 @@ from ase.calculators.calculator import (
 )
 from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
+from jax.sharding import Mesh
 
 from stratal.descriptors.cell_list import CellListPlan, cell_list
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
-from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
+from stratal.potentials.chunks import evaluate_rows, rows_within
+from stratal.potentials.evaluate import Potential, Result, in_precision, is_strictly_local
 from stratal.potentials.library import Library
+from stratal.potentials.shards import evaluate_on_devices, mesh_of, place
 
 LARGE = 5000  # atoms from which the neighbor list is built on the device
+SPREAD = 2000  # atoms from which several devices share the work
 PRECISIONS = {"float64": jnp.float64, "float32": jnp.float32}
 
-_evaluate = jax.jit(evaluate)
 _outdated = jax.jit(Neighbors.outdated)
 
 
@@ -61,6 +64,8 @@ class StratalCalculator(Calculator):
         elements: Sequence[str] | None = None,
         precision: str = "float64",
         skin: float = 0.3,
+        memory_limit: float | None = None,
+        spread: bool = True,
         **kwargs: Any,
     ) -> None:
         """Open a library or wrap a potential.
@@ -71,6 +76,10 @@ class StratalCalculator(Calculator):
                 default strata are composed for whatever elements a structure has.
             precision: ``"float64"`` or ``"float32"``; total energies are float64 in both.
             skin: how far the neighbor list reaches beyond the cutoff, Å.
+            memory_limit: bytes of each device that an evaluation may take beside the neighbor
+                list; half of what is free by default. Large systems are then evaluated in
+                chunks, with the same results.
+            spread: whether all devices of this process share the work of a large system.
             **kwargs: passed to ASE's calculator.
 
         Raises:
@@ -81,10 +90,13 @@ class StratalCalculator(Calculator):
             raise InputError(f"precision {precision!r}: give float64 or float32.")
         if not skin >= 0:
             raise InputError(f"skin = {skin} Å: give 0 or more, such as 0.3.")
+        if memory_limit is not None and not memory_limit > 0:
+            raise InputError(f"memory_limit = {memory_limit}: give bytes above 0, such as 4e9.")
         self.library = Library.open(source) if isinstance(source, str | Path) else None
         if isinstance(source, Library):
             self.library = source
         self.precision, self.skin = precision, float(skin)
+        self.memory_limit, self.spread = memory_limit, spread
         self._given = None if self.library else source
         self._forget()
         if elements is not None and self.library is not None:
@@ -132,13 +144,25 @@ class StratalCalculator(Calculator):
     def _evaluate(self, atoms: Atoms) -> Result:
         potential = self.potential_for(atoms.numbers)
         structures = Structures.from_atoms(atoms, potential.elements)
-        structures = structures.padded(bucket(len(atoms)))
+        mesh = self._mesh(potential, len(atoms))
+        n_devices = mesh.size if mesh else 1
+        structures = structures.padded(-(-bucket(len(atoms)) // n_devices) * n_devices)
         structures = structures.astype(PRECISIONS[self.precision])
         if not self._list_serves(potential, structures):
-            self._neighbors = self._build(potential, structures)
+            built = self._build(potential, structures)
+            self._neighbors = place(structures, built, mesh) if mesh else built
             self._species = np.asarray(structures.species)
+            self._n_rows = rows_within(potential, structures, built, self.memory_limit)
         assert self._neighbors is not None
-        return _evaluate(potential, structures, self._neighbors)
+        if mesh:
+            arguments = (potential, structures, self._neighbors)
+            return evaluate_on_devices(*arguments, mesh, self._n_rows)
+        return evaluate_rows(potential, structures, self._neighbors, self._n_rows)
+
+    def _mesh(self, potential: Potential, n_atoms: int) -> Mesh | None:
+        """The devices that share the work, None for one."""
+        shared = self.spread and n_atoms >= SPREAD and len(jax.local_devices()) > 1
+        return mesh_of() if shared and is_strictly_local(potential) else None
 
     def _list_serves(self, potential: Potential, structures: Structures) -> bool:
         """Whether the kept neighbor list still holds all edges within the cutoff."""
@@ -172,13 +196,14 @@ class StratalCalculator(Calculator):
         self._potentials: dict[tuple[int, ...], Any] = {}
         self._neighbors: Neighbors | None = None
         self._species = self._pbc = np.zeros(0)
-        self._width = 0
+        self._width = self._n_rows = 0
         self._plan: CellListPlan | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What is sent to a worker: strata and settings, nothing compiled or cached."""
         state = self.__dict__.copy()
-        for cached in ("_potentials", "_neighbors", "_species", "_pbc", "_width", "_plan"):
+        kept = ("_potentials", "_neighbors", "_species", "_pbc", "_width", "_n_rows", "_plan")
+        for cached in kept:
             state.pop(cached)
         return state
 
@@ -189,18 +214,18 @@ class StratalCalculator(Calculator):
 
 def as_ase(result: Result, n_atoms: int, has_volume: bool) -> dict[str, Any]:
     """ASE's ``results`` of the first system, padding removed."""
+    # Cut on the host: on the device each length would be a program of its own.
+    result = jax.tree.map(lambda leaf: np.asarray(leaf, float), result)
     energy = float(result.energy[0])
     results = {
         "energy": energy,
         "free_energy": energy,
-        "energies": np.asarray(result.energies[:n_atoms], float),
-        "forces": np.asarray(result.forces[:n_atoms], float),
+        "energies": result.energies[:n_atoms],
+        "forces": result.forces[:n_atoms],
     }
     if has_volume:
-        results["stress"] = full_3x3_to_voigt_6_stress(np.asarray(result.stress[0], float))
-        results["stresses"] = full_3x3_to_voigt_6_stress(
-            np.asarray(result.stresses[:n_atoms], float)
-        )
+        results["stress"] = full_3x3_to_voigt_6_stress(result.stress[0])
+        results["stresses"] = full_3x3_to_voigt_6_stress(result.stresses[:n_atoms])
     return results
 
 

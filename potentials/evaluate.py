@@ -14,7 +14,12 @@ from stratal.descriptors.structures import Structures
 
 
 class Potential(Protocol):
-    """What dynamics, search and screening need to know of a potential."""
+    """What dynamics, search and screening need to know of a potential.
+
+    One whose atomic energies depend on the atom's own row of the neighbor table alone says
+    ``strictly_local: ClassVar[bool] = True``: large systems are then evaluated in parts. It
+    finds species through the methods of `Neighbors`, never by `Structures.species[senders]`.
+    """
 
     @property
     def cutoff(self) -> float:
@@ -48,22 +53,46 @@ class Result:
 def evaluate(potential: Potential, structures: Structures, neighbors: Neighbors) -> Result:
     """Energies (eV), forces (eV/Å) and stresses (eV/Å³) from one reverse pass."""
     displacements = neighbors.displacements(structures)
+    energies, pull, virials = energies_and_pull(potential, structures, neighbors, displacements)
+    forces = pull.sum(axis=1) - neighbors.reversed(pull).sum(axis=1)  # a gather, no scatter
+    return as_result(structures, energies, forces, virials)
+
+
+def energies_and_pull(
+    potential: Potential, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Atomic energies, what pulls on each edge, and virials; 0 for padding.
+
+    Returns:
+        energies ``(n_atoms,)``, eV; derivatives of their sum by the displacements
+        ``(n_atoms, n_neighbors, 3)``, eV/Å; virials ``(n_atoms, 3, 3)``, eV.
+    """
     energy_of = partial(potential.energies, structures, neighbors)
     energies, pull_back = jax.vjp(energy_of, displacements)
     (pull,) = pull_back(jnp.where(structures.atom_mask, 1.0, 0.0).astype(energies.dtype))
-    pull = jnp.where(neighbors.mask[..., None], pull, 0.0)  # dE/d(displacement), eV/Å
-    energies = jnp.where(structures.atom_mask, energies, 0.0)
-    forces = pull.sum(axis=1) - neighbors.reversed(pull).sum(axis=1)  # a gather, no scatter
-    virial = jnp.einsum("ijk,ijl->ikl", displacements, pull, precision="highest")
-    virial = 0.5 * (virial + virial.swapaxes(1, 2))  # symmetric but for rounding per system
+    pull = jnp.where(neighbors.mask[..., None], pull, 0.0)
+    virials = jnp.einsum("ijk,ijl->ikl", displacements, pull, precision="highest")
+    virials = 0.5 * (virials + virials.swapaxes(1, 2))  # symmetric but for rounding per system
+    return jnp.where(structures.atom_mask, energies, 0.0), pull, virials
+
+
+def as_result(
+    structures: Structures, energies: jax.Array, forces: jax.Array, virials: jax.Array
+) -> Result:
+    """Sum per-atom energies (eV) and virials (eV) over each system."""
     volumes = structures.volumes[:, None, None]
     return Result(
         energy=structures.sum_by_system(in_float64(energies)),
         energies=energies,
         forces=forces,
-        stress=structures.sum_by_system(virial) / volumes,
-        stresses=virial / volumes[structures.system],
+        stress=structures.sum_by_system(virials) / volumes,
+        stresses=virials / volumes[structures.system],
     )
+
+
+def is_strictly_local(potential: Potential) -> bool:
+    """Whether each atomic energy depends on the atom's own row of the neighbor table alone."""
+    return bool(getattr(potential, "strictly_local", False))
 
 
 def in_precision(potential: Potential, dtype: jax.typing.DTypeLike) -> Potential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from stratal.potentials.networks import AtomicNetwork
 class NeuralPotential:
     """Atomic energies by one network per element on scaled features, + short range."""
 
+    strictly_local: ClassVar[bool] = True
     networks: tuple[AtomicNetwork, ...]  # one per element
     minimum: jax.Array  # (n_elements, n_features), G_min of each central element
     factor: jax.Array  # (n_elements, n_features), 1 / (G_max - G_min)

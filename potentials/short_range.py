@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,7 @@ class ZBL:
     to ``outer``, where value, force and curvature vanish.
     """
 
+    strictly_local: ClassVar[bool] = True
     inner: jax.Array  # (n_species, n_species), Å: below, the pure repulsion
     outer: jax.Array  # (n_species, n_species), Å: beyond, nothing
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
@@ -95,6 +97,7 @@ class CloseRepulsion:
     pair have it.
     """
 
+    strictly_local: ClassVar[bool] = True
     radii: jax.Array  # (n_species,), Å
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     cutoff: float = field(metadata={"static": True})  # Å, twice the largest radius

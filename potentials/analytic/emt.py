@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,7 @@ PARAMETERS = {
 class EMT:
     """Effective medium theory; build it with `EMT.for_elements`."""
 
+    strictly_local: ClassVar[bool] = True
     e_0: jax.Array  # (n_species,), cohesive energy of the crystal, eV, negative
     s_0: jax.Array  # (n_species,), Wigner-Seitz radius of the crystal, Å
     v_0: jax.Array  # (n_species,), eV

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ class Gupta:
     symmetric tables over pairs of species. A is not halved: each atom of a pair has it.
     """
 
+    strictly_local: ClassVar[bool] = True
     a: jax.Array  # (n_species, n_species), eV
     p: jax.Array  # (n_species, n_species)
     b: jax.Array  # (n_species, n_species), eV

@@ -6,6 +6,7 @@ The simplest pair potential.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,7 @@ class LennardJones:
     J. E. Jones, Proc. R. Soc. A 106, 463 (1924).
     """
 
+    strictly_local: ClassVar[bool] = True
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     epsilon: ArrayLike  # depth of the well, one or (n_species, n_species), eV
     sigma: ArrayLike  # where the energy crosses zero, one or (n_species, n_species), Å

@@ -6,6 +6,7 @@ F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ class StillingerWeber:
     eqs. (2.4, 2.5); both are 0 from r = a on, with all derivatives.
     """
 
+    strictly_local: ClassVar[bool] = True
     elements: tuple[int, ...] = field(metadata={"static": True})  # one atomic number
     epsilon: jax.Array | float  # eV
     sigma: float = field(metadata={"static": True})  # Å

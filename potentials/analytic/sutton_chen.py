@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,7 @@ class SuttonChen:
     ``onset`` to ``cutoff``; the paper sums to infinity.
     """
 
+    strictly_local: ClassVar[bool] = True
     epsilon: jax.Array  # (n_species,), eV
     c: jax.Array  # (n_species,)
     n: jax.Array  # (n_species,), power of the repulsion

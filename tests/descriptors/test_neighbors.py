@@ -10,9 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from stratal.descriptors.cell_list import CellListPlan, build, cell_list, plan_cell_list
+from stratal.descriptors.cell_list import build, cell_list, places_of
+from stratal.descriptors.cell_plan import CellListPlan, check_keys, plan_cell_list
 from stratal.descriptors.host_list import neighbor_list
-from stratal.descriptors.neighbors import TILE, Neighbors
+from stratal.descriptors.neighbors import TILE, Neighbors, check_entries
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 
@@ -162,7 +163,7 @@ def test_a_plan_that_is_outgrown_is_flagged_and_grown():
     for change in ({"reach_bins": (1, 0, 1)}, {"pbc": (True, True, False)}):
         assert build(CellListPlan(**{**vars(plan), **change}), structures).overflow, change
     for change in (
-        {"n_neighbors": plan.n_neighbors - TILE},
+        {"n_neighbors": plan.n_neighbors - 2 * TILE},  # a first guess may be one too wide
         {"capacity": plan.capacity - 3},
     ):
         smaller = CellListPlan(**{**vars(plan), **change})
@@ -254,3 +255,44 @@ def test_a_list_is_outdated_when_motion_or_strain_use_up_the_skin(seed):
                 "cell": structures.cell * stretch,
             }
             assert table.outdated(Structures(**{**vars(structures), **scaled})) == expected
+
+
+def test_shifts_are_small_integers_while_atoms_are_near_home():
+    """Atoms that have wandered over many cells need, and get, larger ones."""
+    atoms = bulk("Cu", cubic=True)
+    structures = Structures.from_atoms(atoms).astype(np.float32)
+    table, plan = cell_list(structures, 3.0)
+    assert table.shifts.dtype == np.int8
+    atoms.positions[0] += 1000 * atoms.cell.array[1]
+    far = Structures.from_atoms(atoms).astype(np.float32)
+    assert build(plan, far).overflow
+    later, larger = cell_list(far, 3.0, plan=plan)
+    assert later.shifts.dtype == np.int32 and larger.shift_type == "int32"
+    assert table_edges(later) == table_edges(neighbor_list(far, 3.0))
+
+
+def test_what_32_bit_indices_cannot_reach_is_refused():
+    check_keys(10**6, 27)
+    check_entries(10**6, 96)
+    with pytest.raises(InputError, match=r"100,000,000 atoms with 27 shifts.*Use a smaller"):
+        check_keys(10**8, 27)
+    with pytest.raises(InputError, match=r"30,000,000 atoms by 80 entries.*Use a smaller"):
+        check_entries(3 * 10**7, 80)
+    structures = Structures.from_atoms(bulk("Cu"))
+    with pytest.raises(InputError, match="1 atoms by 2,147,483,648 entries"):
+        neighbor_list(structures, 3.0, n_neighbors=2**31)
+    with pytest.raises(InputError, match="1 atoms by 2,147,483,648 entries"):
+        plan_cell_list(structures, 3.0, n_neighbors=2**31)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 40])
+def test_places_are_those_of_flatnonzero(count):
+    rng = np.random.default_rng(count)
+    for shape in ((1, 1), (5, 7), (3, 8)):
+        for share in (0.0, 0.1, 0.5, 1.0):
+            found = rng.random(shape) < share
+            places, taken, total = jax.jit(places_of, static_argnums=1)(found, count)
+            expected = np.flatnonzero(found)
+            assert total == len(expected)
+            assert_array_equal(taken, np.arange(count) < len(expected))
+            assert_array_equal(places[taken], expected[:count])

@@ -23,6 +23,7 @@ from scipy.spatial.transform import Rotation
 import stratal
 from stratal.errors import InputError
 from stratal.potentials import calculator as module
+from stratal.potentials import chunks
 from stratal.potentials.analytic import EMT, LennardJones
 from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.foreign import read_maise
@@ -180,7 +181,7 @@ def test_moving_atoms_compiles_nothing(calculator):
     atoms.symbols[:2] = "Ag"
     rng = np.random.default_rng(0)
     results(calculator, atoms)
-    program: Any = module._evaluate
+    program: Any = chunks.evaluate_at_once
     before, lists = program._cache_size(), []
     for _ in range(20):
         atoms.positions += rng.normal(0, 0.15, (4, 3)) + rng.uniform(-1, 1, 3)
