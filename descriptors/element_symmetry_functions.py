@@ -26,6 +26,7 @@ from stratal.descriptors.triples import Plan, Sight, Term, sum_over_triples
 from stratal.errors import InputError
 
 LANES = 16  # atoms side by side: two to four vectors of the processor
+COSINE = CutoffFunction(1, 0.0)
 
 
 class PairFunction(NamedTuple):
@@ -77,7 +78,7 @@ class ElementSymmetryFunctions:
     """
 
     functions: tuple[tuple[int, tuple[Function, ...]], ...]  # by atomic number, ascending
-    cutoff_function: CutoffFunction = CutoffFunction()
+    cutoff_function: CutoffFunction = COSINE
     elements: tuple[int, ...] = ()  # what species 0, 1, ... are; all that have functions if ()
 
     def __post_init__(self) -> None:

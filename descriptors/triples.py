@@ -116,9 +116,7 @@ def _forward(
     return sum_over_triples(plan, sight, tile_species), (sight, tile_species)
 
 
-def _backward(
-    plan: Plan, saved: tuple[Sight, jax.Array], asked: jax.Array
-) -> tuple[Sight, None]:
+def _backward(plan: Plan, saved: tuple[Sight, jax.Array], asked: jax.Array) -> tuple[Sight, None]:
     """The derivative of sum(asked * sums) by all that is seen of the neighbors."""
     sight, tile_species = saved
     n_tiles, around = len(tile_species), twice(saved)

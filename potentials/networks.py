@@ -83,7 +83,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def default_activations(n_hidden_layers: int) -> tuple[str, ...]:
-    """tanh in the hidden layers and a linear output."""
+    """The usual ones: tanh in the hidden layers and a linear output."""
     return ("tanh",) * n_hidden_layers + ("linear",)
 
 

@@ -173,14 +173,14 @@ def rows_with_pulls(
 
     def of_rows(chunk: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         vectors, of_tiles, centers, real = chunk
-        values, pull_back = jax.vjp(
-            lambda v: descriptor(v, of_tiles, centers, n_species), vectors
-        )
+        values, pull_back = jax.vjp(lambda v: descriptor(v, of_tiles, centers, n_species), vectors)
         units = jnp.eye(values.shape[1], dtype=values.dtype)[:, None, :]
         (pulls,) = jax.vmap(lambda unit: pull_back(jnp.broadcast_to(unit, values.shape)))(units)
         return values, jnp.where(real[None, ..., None], pulls, 0.0).swapaxes(0, 1)
 
-    split = jax.tree.map(lambda a: a.reshape(-1, LANES, *a.shape[1:]), (edges, tiles, species, mask))
+    split = jax.tree.map(
+        lambda a: a.reshape(-1, LANES, *a.shape[1:]), (edges, tiles, species, mask)
+    )
     values, pulls = jax.lax.map(of_rows, split)
     return values.reshape(ROWS, -1), pulls.reshape(ROWS, -1, *edges.shape[1:])
 
