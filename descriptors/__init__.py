@@ -2,7 +2,13 @@
 
 from stratal.descriptors.angular import AngularFunction
 from stratal.descriptors.cell_list import cell_list
+from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.descriptor import Block, Descriptor
+from stratal.descriptors.element_symmetry_functions import (
+    ElementSymmetryFunctions,
+    PairFunction,
+    TripleFunction,
+)
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
@@ -11,11 +17,15 @@ from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunct
 __all__ = [
     "AngularFunction",
     "Block",
+    "CutoffFunction",
     "Descriptor",
+    "ElementSymmetryFunctions",
     "Neighbors",
+    "PairFunction",
     "RadialFunction",
     "Structures",
     "SymmetryFunctions",
+    "TripleFunction",
     "cell_list",
     "neighbor_list",
 ]

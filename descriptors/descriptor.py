@@ -44,7 +44,11 @@ class Descriptor(Protocol):
         ...
 
     def __call__(
-        self, displacements: jax.Array, tile_species: jax.Array, n_species: int
+        self,
+        displacements: jax.Array,
+        tile_species: jax.Array,
+        species: jax.Array,
+        n_species: int,
     ) -> jax.Array:
         """Features of every atom, ``(n_atoms, n_features)``, invariant under rotation.
 
@@ -52,7 +56,15 @@ class Descriptor(Protocol):
             displacements: receiver to sender, ``(n_atoms, n_neighbors, 3)``, Å; padding lies
                 beyond the cutoff.
             tile_species: species of each tile's senders, ``(n_atoms, n_neighbors // TILE)``.
+            species: of the receivers, ``(n_atoms,)``.
             n_species: number of species.
+        """
+        ...
+
+    def of_elements(self, elements: Sequence[int]) -> Descriptor:
+        """The descriptor for a system of these atomic numbers (ascending).
+
+        What species 0, 1, ... are matters only where central elements differ.
         """
         ...
 

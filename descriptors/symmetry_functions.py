@@ -58,9 +58,14 @@ class SymmetryFunctions:
         )
 
     def __call__(
-        self, displacements: jax.Array, tile_species: jax.Array, n_species: int
+        self,
+        displacements: jax.Array,
+        tile_species: jax.Array,
+        species: jax.Array,
+        n_species: int,
     ) -> jax.Array:
         """Describe every atom, ``(n_atoms, n_features)``; see `Descriptor`."""
+        del species  # all elements have the same functions
         edges = (displacements, tile_species, n_species)
         by_species = radial_symmetry_functions(self.radial, self.cutoff, *edges)
         features = [by_species.reshape(len(displacements), -1)]
@@ -68,6 +73,10 @@ class SymmetryFunctions:
             by_pair = angular_symmetry_functions(self.angular, self.cutoff, *edges)
             features.append(by_pair.reshape(len(displacements), -1))
         return jnp.concatenate(features, axis=1)
+
+    def of_elements(self, elements: Sequence[int]) -> SymmetryFunctions:
+        """The same functions, for whatever elements."""
+        return self
 
     def to_tree(self) -> dict[str, Any]:
         """Nested dictionary of arrays and strings, for files and hashes."""

@@ -32,7 +32,7 @@ def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> NeuralPot
     numbers = tuple(sorted(set(elements)))
     used = strata_for(strata, numbers)
     check_alike(used)
-    descriptor = used[0].descriptor
+    descriptor = used[0].descriptor.of_elements(numbers)
     blocks = descriptor.blocks(numbers)
     couplings = {key: value for stratum in used for key, value in stratum.couplings.items()}
     trunks = {z: trunk for stratum in used for z, trunk in stratum.trunks.items()}
@@ -41,7 +41,9 @@ def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> NeuralPot
         trunk = trunks[center]
         own = [coupling_of(couplings, center, block, len(trunk.bias)) for block in blocks]
         networks.append(
-            AtomicNetwork([c.kernel for c in own], trunk.bias, trunk.kernels, trunk.biases)
+            AtomicNetwork(
+                [c.kernel for c in own], trunk.bias, trunk.kernels, trunk.biases, trunk.activations
+            )
         )
         minimum.append(np.concatenate([c.minimum for c in own]))
         factor.append(np.concatenate([c.factor for c in own]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import jax
@@ -23,6 +23,7 @@ class AtomicNetwork(nnx.Module):
         bias: b, ``(n_hidden,)``.
         kernels: of the later layers, ``(n_in, n_out)``; the last has ``n_out = 1``.
         biases: of the later layers, ``(n_out,)``.
+        activations: of each layer, keys of `ACTIVATIONS`; () for tanh and a linear output.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class AtomicNetwork(nnx.Module):
         bias: jax.Array | np.ndarray,
         kernels: Sequence[jax.Array | np.ndarray],
         biases: Sequence[jax.Array | np.ndarray],
+        activations: tuple[str, ...] = (),
     ) -> None:
         """Wrap given weights."""
         self.couplings = nnx.List([nnx.Param(kernel) for kernel in couplings])
         self.bias = nnx.Param(bias)
         self.kernels = nnx.List([nnx.Param(kernel) for kernel in kernels])
         self.biases = nnx.List([nnx.Param(bias) for bias in biases])
+        self.activations = activations or default_activations(len(kernels))
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """Atomic energies ``(n_atoms,)``, eV, of scaled features ``(n_atoms, n_features)``."""
@@ -57,10 +60,31 @@ class AtomicNetwork(nnx.Module):
 
     def energies(self, preactivations: jax.Array) -> jax.Array:
         """Atomic energies ``(...,)``, eV, of the first layer's input ``(..., n_hidden)``."""
-        hidden = preactivations
-        for kernel, bias in zip(self.kernels, self.biases, strict=True):
-            hidden = jnp.matmul(jnp.tanh(hidden), kernel[...], precision="highest") + bias[...]
-        return hidden[..., 0]
+        hidden, (*inner, output) = preactivations, self.activations
+        for kernel, bias, name in zip(self.kernels, self.biases, inner, strict=True):
+            active = ACTIVATIONS[name](hidden)
+            hidden = jnp.matmul(active, kernel[...], precision="highest") + bias[...]
+        return ACTIVATIONS[output](hidden)[..., 0]
+
+
+# Of n2p2, which has one letter for each.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "linear": lambda x: x,
+    "tanh": jnp.tanh,
+    "logistic": jax.nn.sigmoid,
+    "reverse logistic": lambda x: jax.nn.sigmoid(-x),
+    "softplus": jax.nn.softplus,
+    "relu": jax.nn.relu,
+    "gaussian": lambda x: jnp.exp(-0.5 * x * x),
+    "cosine": jnp.cos,
+    "exponential": lambda x: jnp.exp(-x),
+    "harmonic": lambda x: x * x,
+}
+
+
+def default_activations(n_hidden_layers: int) -> tuple[str, ...]:
+    """The usual ones: tanh in the hidden layers and a linear output."""
+    return ("tanh",) * n_hidden_layers + ("linear",)
 
 
 def initial_weights(

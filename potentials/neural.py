@@ -39,7 +39,8 @@ class NeuralPotential:
     ) -> jax.Array:
         """Atomic energies, ``(n_atoms,)``, eV."""
         tile_species = neighbors.tile_species(structures)
-        features = self.descriptor(displacements, tile_species, len(self.elements))
+        species = jnp.asarray(structures.species)
+        features = self.descriptor(displacements, tile_species, species, len(self.elements))
         energies = jnp.zeros(structures.n_atoms, features.dtype)
         for species, network in enumerate(self.networks):
             scaled = (features - self.minimum[species]) * self.factor[species]

@@ -11,11 +11,15 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from stratal.descriptors.descriptor import Descriptor
+from stratal.descriptors.element_symmetry_functions import ElementSymmetryFunctions
 from stratal.descriptors.symmetry_functions import SymmetryFunctions
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest
 
-DESCRIPTORS = {"symmetry functions": SymmetryFunctions}  # by the name written in files
+DESCRIPTORS = {  # by the name written in files
+    "symmetry functions": SymmetryFunctions,
+    "element symmetry functions": ElementSymmetryFunctions,
+}
 
 
 class Coupling(NamedTuple):
@@ -32,6 +36,7 @@ class Trunk(NamedTuple):
     bias: np.ndarray  # (n_hidden,), of the first layer
     kernels: tuple[np.ndarray, ...]  # later layers, (n_in, n_out)
     biases: tuple[np.ndarray, ...]  # later layers, (n_out,)
+    activations: tuple[str, ...] = ()  # of each layer; () for tanh and a linear output
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Stratum:
                 "bias": trunk.bias,
                 "kernels": {f"{i:02d}": kernel for i, kernel in enumerate(trunk.kernels)},
                 "biases": {f"{i:02d}": bias for i, bias in enumerate(trunk.biases)},
+                # Only where they are not tanh: files from before know no other.
+                **({"activations": ",".join(trunk.activations)} if trunk.activations else {}),
             }
             for center, trunk in self.trunks.items()
         }
@@ -127,6 +134,7 @@ class Stratum:
                     trunk["bias"],
                     tuple(kernel for _, kernel in sorted(trunk["kernels"].items())),
                     tuple(bias for _, bias in sorted(trunk["biases"].items())),
+                    tuple(trunk["activations"].split(",")) if "activations" in trunk else (),
                 )
                 for symbol, trunk in physics["trunks"].items()
             },

@@ -7,6 +7,7 @@ apart into one root per element and the couplings that each pair and triple adds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -81,19 +82,9 @@ def read_maise(path: str | Path, short_range: str = "none") -> list[Stratum]:
 
 
 def couplings_of(model: MaiseModel, index: int) -> list[tuple[tuple[int, ...], Coupling]]:
-    """The couplings of one element, by block.
-
-    MAISE counts neighbor species cyclically from the center: around A of A B C the blocks
-    are A | AA | B | AB | BB | C | AC | CC | BC, around B they begin with B, then C.
-    """
+    """The couplings of one element, by block."""
     n_radial, n_angular = len(model.descriptor.radial), len(model.descriptor.angular)
-    n = len(model.elements)
-    a, *others = [model.elements[(index + step) % n] for step in range(n)]
-    labels = [(a,), (a, a)]
-    for b in others:
-        labels += [(b,), (a, b), (b, b)]
-    if len(others) == 2:
-        labels.append((others[0], others[1]))
+    labels = cyclic_labels(model.elements, model.elements[index])
     found, start = [], 0
     for label in labels:
         columns = slice(start, start + (n_radial if len(label) == 1 else n_angular))
@@ -102,6 +93,22 @@ def couplings_of(model: MaiseModel, index: int) -> list[tuple[tuple[int, ...], C
         coupling = Coupling(minimum.copy(), factor.copy(), model.kernels[index][columns].copy())
         found.append((tuple(sorted(label)), coupling))
     return found
+
+
+def cyclic_labels(elements: Sequence[int], center: int) -> list[tuple[int, ...]]:
+    """Neighbor species of the blocks of an element's inputs, in MAISE's order.
+
+    It counts neighbor species cyclically from the center: around A of A B C the blocks
+    are A | AA | B | AB | BB | C | AC | CC | BC, around B they begin with B, then C.
+    """
+    start = list(elements).index(center)
+    a, *others = [*elements[start:], *elements[:start]]
+    labels: list[tuple[int, ...]] = [(a,), (a, a)]
+    for b in others:
+        labels += [(b,), (a, b), (b, b)]
+    if len(others) == 2:
+        labels.append((others[0], others[1]))
+    return labels
 
 
 def notes(header: dict[str, str]) -> dict[str, str]:

@@ -101,6 +101,7 @@ def compute(
     sizes = np.array([bucket(len(frame), 1) for frame in frames])
     total = sum(len(frame) for frame in frames)
     batches = []
+    descriptor = descriptor.of_elements(elements)
     with jax.enable_x64(True), Progress(total, "symmetry functions") as progress:
         structures = Structures.from_atoms(frames, elements)
         neighbors = neighbor_list(structures, descriptor.cutoff)
@@ -119,7 +120,12 @@ def compute(
                 part = slice(start, start + ROWS)
                 picked, n = padded_rows(rows[part]), len(rows[part])
                 values, pulls = rows_with_pulls(
-                    descriptor, len(elements), edges[picked], tiles[picked], neighbors.mask[picked]
+                    descriptor,
+                    len(elements),
+                    edges[picked],
+                    tiles[picked],
+                    np.asarray(structures.species)[picked],
+                    neighbors.mask[picked],
                 )
                 receivers = padded_rows(atom_of_row[part])
                 jacobian = by_coordinate(int(size), pulls, edges[picked], local[picked], receivers)
@@ -152,7 +158,12 @@ def padded_rows(rows: np.ndarray) -> np.ndarray:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def rows_with_pulls(
-    descriptor: Descriptor, n_species: int, edges: jax.Array, tiles: jax.Array, mask: jax.Array
+    descriptor: Descriptor,
+    n_species: int,
+    edges: jax.Array,
+    tiles: jax.Array,
+    species: jax.Array,
+    mask: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """Features of some atoms, and their derivatives by the displacements of their neighbors.
 
@@ -161,13 +172,15 @@ def rows_with_pulls(
     """
 
     def of_rows(chunk: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        vectors, species, real = chunk
-        values, pull_back = jax.vjp(lambda v: descriptor(v, species, n_species), vectors)
+        vectors, of_tiles, centers, real = chunk
+        values, pull_back = jax.vjp(lambda v: descriptor(v, of_tiles, centers, n_species), vectors)
         units = jnp.eye(values.shape[1], dtype=values.dtype)[:, None, :]
         (pulls,) = jax.vmap(lambda unit: pull_back(jnp.broadcast_to(unit, values.shape)))(units)
         return values, jnp.where(real[None, ..., None], pulls, 0.0).swapaxes(0, 1)
 
-    split = jax.tree.map(lambda a: a.reshape(-1, LANES, *a.shape[1:]), (edges, tiles, mask))
+    split = jax.tree.map(
+        lambda a: a.reshape(-1, LANES, *a.shape[1:]), (edges, tiles, species, mask)
+    )
     values, pulls = jax.lax.map(of_rows, split)
     return values.reshape(ROWS, -1), pulls.reshape(ROWS, -1, *edges.shape[1:])
 

@@ -43,7 +43,9 @@ def random_atoms(seed, n_atoms=5):
 @jax.jit
 def features(structures, neighbors):
     vectors = neighbors.displacements(structures)
-    return DEFINITION(vectors, neighbors.tile_species(structures), len(ELEMENTS))
+    return DEFINITION(
+        vectors, neighbors.tile_species(structures), structures.species, len(ELEMENTS)
+    )
 
 
 def describe(atoms, n_neighbors=80):
@@ -120,7 +122,9 @@ def test_derivatives_agree_with_finite_differences(seed):
         tiles = neighbors.tile_species(structures)
         vectors = neighbors.displacements(structures)
         weights = jnp.asarray(rng.normal(size=(len(atoms), n_features(DEFINITION, ELEMENTS))))
-        summed = jax.jit(lambda v: (DEFINITION(v, tiles, len(ELEMENTS)) * weights).sum())
+        summed = jax.jit(
+            lambda v: (DEFINITION(v, tiles, structures.species, len(ELEMENTS)) * weights).sum()
+        )
         direction = rng.normal(size=vectors.shape) * np.asarray(neighbors.mask)[..., None]
         step = 1e-4
         values = [float(summed(vectors + k * step * direction)) for k in (-2, -1, 1, 2)]
@@ -148,7 +152,7 @@ def test_an_atom_alone_sees_nothing_and_has_no_gradient():
         neighbors = neighbor_list(structures, DEFINITION.cutoff, n_neighbors=8)
         vectors = neighbors.displacements(structures)
         tiles = neighbors.tile_species(structures)
-        gradient = jax.grad(lambda v: DEFINITION(v, tiles, 3).sum())(vectors)
+        gradient = jax.grad(lambda v: DEFINITION(v, tiles, structures.species, 3).sum())(vectors)
     assert (describe(alone, 8) == 0.0).all()
     assert (np.asarray(gradient) == 0.0).all()
 

@@ -9,6 +9,7 @@ import typer
 from stratal.cli.data import data
 from stratal.cli.demo import demo
 from stratal.cli.evaluate import evaluate
+from stratal.cli.exporting import exporting
 from stratal.cli.importing import importing
 from stratal.cli.info import info
 from stratal.cli.label import label
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (demo, data, label, train, evaluate, info):
     app.command()(command)
 app.add_typer(importing, name="import")
+app.add_typer(exporting, name="export")
 
 
 @app.callback(invoke_without_command=True)
