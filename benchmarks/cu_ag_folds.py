@@ -29,12 +29,12 @@ def main() -> None:
     os.environ.setdefault("STRATAL_PROGRESS", "off")
     from stratal.potentials import Library, assess, read_maise
     from stratal.potentials.data import read_labelled
-    from stratal.potentials.training import TrainConfig, train
+    from stratal.potentials.training import SymmetryFunctionConfig, train
 
     data = read_labelled(options.data / "CuAg_maise_vasp.extxyz.gz", level_of_theory="PBE")
     usable = np.array([bool(frame.info["usable"]) for frame in data.frames])
     folds = np.array([int(frame.info["fold"]) for frame in data.frames])
-    config = TrainConfig(
+    config = SymmetryFunctionConfig(
         validation=0.0, patience=0, epochs=1500, force_weight=0.4, stress_weight=0.002,
         coupling_regularization=0.025, coupling_variance_floor=0.2,  # 200 structures are few
     )  # fmt: skip

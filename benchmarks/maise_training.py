@@ -63,13 +63,13 @@ def time_stratal(options, energy: float, force: float) -> dict[str, float]:
     """Seconds until both training errors are at or below the given (meV/atom, meV/Å)."""
     from stratal.potentials import Library, read_maise
     from stratal.potentials.data import read_labelled
-    from stratal.potentials.training import TrainConfig, featurize, train
+    from stratal.potentials.training import SymmetryFunctionConfig, featurize, train
     from stratal.potentials.training.optimize import BLOCK
 
     data = read_labelled(options.data / "CuAg_maise_vasp.extxyz.gz", level_of_theory="PBE")
     data = data.take(np.array([bool(frame.info["usable"]) for frame in data.frames]))
     # To fit, not to generalise: no floor under the variances, hardly a penalty.
-    config = TrainConfig(
+    config = SymmetryFunctionConfig(
         validation=0.0, patience=0, stress_weight=0.0, force_weight=0.1,
         coupling_regularization=1e-4, coupling_variance_floor=1e-4,
     )  # fmt: skip

@@ -121,9 +121,9 @@ def symmetry_functions():
     from stratal.potentials import compose
     from stratal.potentials.networks import initial_weights
     from stratal.potentials.stratum import Coupling, Stratum, Trunk
-    from stratal.potentials.training.config import TrainConfig
+    from stratal.potentials.training.config import SymmetryFunctionConfig
 
-    config = TrainConfig(short_range="none")
+    config = SymmetryFunctionConfig(short_range="none")
     blocks = config.descriptor.blocks((29,))
     count = sum(block.size for block in blocks)
     kernels, biases = initial_weights(np.random.default_rng(0), (count, *config.hidden, 1))

@@ -189,5 +189,5 @@ def mean_over_sphere(a: Polynomial) -> float:
 
 
 def double_factorial(n: int) -> int:
-    """n!! = n (n - 2) (n - 4) ...; 1 for n <= 0."""
+    """N!! = n (n - 2) (n - 4) ...; 1 for n <= 0."""
     return prod(range(n, 0, -2))

@@ -88,9 +88,7 @@ class Moments:
         self, displacements: jax.Array, tile_species: jax.Array, n_species: int
     ) -> jax.Array:
         """Moments of every atom, ``(n_atoms, n_harmonics, n_species, n_radial)``."""
-        return neighborhood_moments(
-            self.basis, self.l_max, displacements, tile_species, n_species
-        )
+        return neighborhood_moments(self.basis, self.l_max, displacements, tile_species, n_species)
 
     def invariants(self, moments: jax.Array, mixing: jax.Array) -> jax.Array:
         """Features of atoms of one element, ``(n_atoms, n_features)``, invariant under rotation.
@@ -188,9 +186,7 @@ def triple_contraction(
     return total
 
 
-def first_mixing(
-    rng: np.random.Generator, descriptor: Moments, n_species: int
-) -> np.ndarray:
+def first_mixing(rng: np.random.Generator, descriptor: Moments, n_species: int) -> np.ndarray:
     """Random coefficients ``(n_species, *mixing_shape)`` to begin a fit with."""
     shape = (n_species, *descriptor.mixing_shape)
     return rng.normal(0.0, descriptor.n_radial**-0.5, shape)

@@ -13,7 +13,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from stratal.descriptors.harmonics import harmonics, n_harmonics, slopes
 from stratal.descriptors.neighbors import TILE
@@ -131,7 +130,7 @@ def by_species(radial: jax.Array, of_species: jax.Array | None) -> jax.Array:
     """Radial functions ``(n_atoms, size, J)``, one copy for each species' neighbors alone."""
     if of_species is None:
         return radial
-    n_atoms, size, n_neighbors = radial.shape
+    n_atoms, _size, n_neighbors = radial.shape
     split = of_species[:, :, None, :] * radial[:, None]
     return split.reshape(n_atoms, -1, n_neighbors)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ import numpy as np
 
 from stratal.descriptors.descriptor import Block
 from stratal.descriptors.invariants import Moments
+
+PLAIN = ("mixing", "shift", "scale", "own", "linear")  # fields that are one array each
 
 
 @jax.tree_util.register_dataclass
@@ -30,6 +33,29 @@ class AtomicTerm:
     linear: jax.Array  # (n_features,), eV
     kernels: tuple[jax.Array, ...]  # (n_in, n_out) each; the last has n_out = 1
     biases: tuple[jax.Array, ...]  # (n_out,) each
+
+    @property
+    def weights(self) -> list[jax.Array]:
+        """The arrays that are trained, in all or in part."""
+        return [self.mixing, self.linear, *self.kernels, *self.biases]
+
+    def to_tree(self) -> dict[str, Any]:
+        """Nested dictionary of arrays, for files and hashes."""
+        arrays = {name: np.asarray(getattr(self, name), float) for name in PLAIN}
+        return {
+            **arrays,
+            "kernels": {f"{i:02d}": np.asarray(k, float) for i, k in enumerate(self.kernels)},
+            "biases": {f"{i:02d}": np.asarray(b, float) for i, b in enumerate(self.biases)},
+        }
+
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> AtomicTerm:
+        """The inverse of `to_tree`."""
+        return cls(
+            **{name: tree[name] for name in PLAIN},
+            kernels=tuple(kernel for _, kernel in sorted(tree["kernels"].items())),
+            biases=tuple(bias for _, bias in sorted(tree["biases"].items())),
+        )
 
     def features(self, descriptor: Moments, moments: jax.Array) -> jax.Array:
         """Scaled features ``(n_atoms, n_features)`` of moments of atoms of this element."""

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from stratal.descriptors.host_list import as_table, find_edges, table_width
-from stratal.descriptors.neighbors import TILE
+from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
 from stratal.potentials.chunks import evaluate_within
@@ -86,10 +86,17 @@ def evaluate_batch(
     potential: Potential, frames: Sequence[Atoms], precision: str = "float64"
 ) -> Result:
     """Evaluate structures together; arrays are padded to few different shapes."""
+    own = in_precision(potential, precision)
+    return evaluate_within(own, *batch_arrays(potential, frames, precision))
+
+
+def batch_arrays(
+    potential: Potential, frames: Sequence[Atoms], precision: str
+) -> tuple[Structures, Neighbors]:
+    """Structures and neighbors of a batch, padded to few different shapes."""
     structures = Structures.from_atoms(frames, potential.elements)
     structures = structures.padded(bucket(structures.n_atoms, 64), bucket(len(frames) + 1, 16))
     edges = find_edges(structures, potential.cutoff)
     width = bucket(table_width(structures, edges), 2 * TILE)
     neighbors = as_table(structures, edges, potential.cutoff, 0.0, width)
-    own = in_precision(potential, precision)
-    return evaluate_within(own, structures.astype(precision), neighbors)
+    return structures.astype(precision), neighbors

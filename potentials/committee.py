@@ -40,9 +40,7 @@ def member_energies(
     return by_member(structures, neighbors, displacements)
 
 
-def evaluate_members(
-    potential: Potential, structures: Structures, neighbors: Neighbors
-) -> Result:
+def evaluate_members(potential: Potential, structures: Structures, neighbors: Neighbors) -> Result:
     """What `evaluate` gives, for each member: every array has a leading axis of members."""
     structures, neighbors = jax.tree.map(jnp.asarray, (structures, neighbors))
     displacements = neighbors.displacements(structures)
@@ -89,7 +87,9 @@ def predict_members(
             result = _evaluate_members(potential, *batch_arrays(potential, part, precision))
             ends = np.cumsum([len(frame) for frame in part])
             split = np.split(np.asarray(result.forces[:, : ends[-1]], float), ends[:-1], axis=1)
-            voigt = full_3x3_to_voigt_6_stress(np.asarray(result.stress[:, : len(part)], float))
+            tensors = np.asarray(result.stress[:, : len(part)], float)
+            voigt = full_3x3_to_voigt_6_stress(tensors.reshape(-1, 3, 3))
+            voigt = voigt.reshape(len(tensors), -1, 6)
             for place, number in enumerate(members):
                 energy[number] = np.asarray(result.energy[:, place], float)
                 forces[number] = split[place]

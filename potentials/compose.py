@@ -10,10 +10,12 @@ import numpy as np
 from stratal.descriptors.descriptor import Block
 from stratal.errors import InputError
 from stratal.potentials.evaluate import Potential
+from stratal.potentials.moment_potential import MomentPotential, StratumTerms
 from stratal.potentials.networks import AtomicNetwork
 from stratal.potentials.neural import NeuralPotential
 from stratal.potentials.short_range import ZBL, CloseRepulsion
 from stratal.potentials.stratum import Coupling, Stratum, stratum_name
+from stratal.potentials.sums import SumPotential
 
 # Fixed pair repulsions, by the name that stands in a stratum's file.
 SHORT_RANGE: dict[str, Callable[[Sequence[int]], Potential]] = {
@@ -22,17 +24,55 @@ SHORT_RANGE: dict[str, Callable[[Sequence[int]], Potential]] = {
 }
 
 
-def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> NeuralPotential:
+def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> Potential:
     """The potential of ``elements`` (atomic numbers) from strata by name.
 
     Raises:
-        InputError: a stratum is missing, or strata differ in descriptor, short range or
-            level of theory.
+        InputError: a stratum is missing, or strata differ in descriptor, short range, size of
+            committee or level of theory.
     """
     numbers = tuple(sorted(set(elements)))
-    used = strata_for(strata, numbers)
+    return compose_strata(strata_for(strata, numbers), numbers)
+
+
+def compose_strata(used: Sequence[Stratum], numbers: tuple[int, ...]) -> Potential:
+    """The potential of just these strata, lowest first; see `compose`."""
     check_alike(used)
-    descriptor = used[0].descriptor.of_elements(numbers)
+    coupled = [stratum for stratum in used if not stratum.terms]
+    added = [stratum for stratum in used if stratum.terms]
+    short_range = short_range_term(used[0].short_range, numbers)
+    if not added:
+        return compose_coupled(coupled, numbers, short_range)
+    parts: list[Potential] = [compose_terms(added, numbers)]
+    if coupled:
+        parts.insert(0, compose_coupled(coupled, numbers, None))
+    if short_range is not None:
+        parts.append(short_range)
+    return parts[0] if len(parts) == 1 else SumPotential(tuple(parts), numbers)
+
+
+def compose_terms(used: Sequence[Stratum], numbers: tuple[int, ...]) -> MomentPotential:
+    """The potential of strata that add terms; each stands for its own elements only."""
+    return MomentPotential(
+        strata=tuple(
+            StratumTerms(
+                terms=tuple(stratum.terms[z] for z in stratum.elements),
+                domain=tuple(stratum.domain[z] for z in stratum.elements if stratum.domain),
+                elements=stratum.elements,
+                is_root=stratum.is_root,
+                descriptor=stratum.descriptor,  # type: ignore[arg-type]
+            )
+            for stratum in used
+        ),
+        elements=numbers,
+    )
+
+
+def compose_coupled(
+    used: Sequence[Stratum], numbers: tuple[int, ...], short_range: Potential | None
+) -> NeuralPotential:
+    """The potential of strata that couple into the networks of their elements."""
+    descriptor = used[0].descriptor.of_elements(numbers)  # type: ignore[union-attr]
     blocks = descriptor.blocks(numbers)
     couplings = {key: value for stratum in used for key, value in stratum.couplings.items()}
     trunks = {z: trunk for stratum in used for z, trunk in stratum.trunks.items()}
@@ -51,7 +91,7 @@ def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> NeuralPot
         networks=tuple(networks),
         minimum=np.array(minimum),
         factor=np.array(factor),
-        short_range=short_range_term(used[0].short_range, numbers),
+        short_range=short_range,
         descriptor=descriptor,
         elements=numbers,
     )
@@ -117,11 +157,20 @@ def check_alike(strata: Sequence[Stratum]) -> None:
     """Refuse strata that cannot stand in one potential.
 
     Raises:
-        InputError: they differ in descriptor, short range or level of theory.
+        InputError: they differ in descriptor (where they share networks), short range, size of
+            committee or level of theory.
     """
     first = strata[0]
+    sizes = {len(s.terms[s.elements[0]].linear): s.name for s in strata if s.terms}
+    if len(sizes) > 1:
+        found = ", ".join(f"{name} {size}" for size, name in sizes.items())
+        raise InputError(
+            f"strata have committees of different size ({found} members): train one of them again "
+            f"with as many members as the other."
+        )
     for other in strata[1:]:
-        for what in ("descriptor", "short_range"):
+        share = not (first.terms or other.terms)  # terms are sums: each brings its own descriptor
+        for what in ("descriptor", "short_range") if share else ("short_range",):
             if getattr(other, what) != getattr(first, what):
                 raise InputError(
                     f"strata {first.name} and {other.name} differ in their "

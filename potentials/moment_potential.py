@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from stratal.descriptors.invariants import Moments
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.potentials.atomic_term import AtomicTerm
+from stratal.potentials.domain import Domain
 
 
 @jax.tree_util.register_dataclass
@@ -21,6 +23,7 @@ class StratumTerms:
     """The terms of one stratum, one for each of its elements."""
 
     terms: tuple[AtomicTerm, ...]  # by element; every array has a leading axis of members
+    domain: tuple[Domain, ...]  # by element; empty where it is not known
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     is_root: bool = field(metadata={"static": True})
     descriptor: Moments = field(metadata={"static": True})
@@ -31,10 +34,9 @@ class StratumTerms:
 class MomentPotential:
     """Sum of the terms of all strata; the mean over the members of a committee."""
 
+    strictly_local: ClassVar[bool] = True
     strata: tuple[StratumTerms, ...]  # lowest first
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
-
-    strictly_local = True  # the energy of an atom depends on its own neighbors alone
 
     @property
     def cutoff(self) -> float:
@@ -59,11 +61,37 @@ class MomentPotential:
         species = jnp.asarray(structures.species)
         total = jnp.zeros((self.n_members, len(species)), displacements.dtype)
         for center, around in self.around(structures, neighbors, displacements):
-            energies = sum(
-                members_of(term, stratum, moments) for stratum, term, moments in around
-            )
+            energies = sum(members_of(term, stratum, moments) for stratum, term, moments in around)
             total = total + jnp.where(species == center, energies, 0.0)
         return total
+
+    def grades(
+        self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+    ) -> jax.Array:
+        """How far each atom is from what its stratum was trained on, ``(n_atoms,)``.
+
+        The strata that count for an atom are those of the most elements that it sees all of; 1
+        is the edge of their training set (see `Domain`), NaN where none knows its domain.
+        """
+        species = jnp.asarray(structures.species)
+        found = jnp.full(len(species), jnp.nan, displacements.dtype)
+        for center, around in self.around(structures, neighbors, displacements):
+            grade, order = found, jnp.zeros(len(species), int)
+            for stratum, term, moments in around:
+                if not stratum.domain:
+                    continue
+                place = stratum.elements.index(self.elements[center])
+                first = jax.tree.map(lambda a: a[0], term)
+                own = stratum.domain[place].grades(first.features(stratum.descriptor, moments))
+                others = np.arange(len(stratum.elements)) != place
+                sees_all = (moments[:, 0, others, 0] != 0).all(axis=1)
+                size = len(stratum.elements)
+                higher = sees_all & (size > order)
+                equal = sees_all & (size == order)
+                grade = jnp.where(higher, own, jnp.where(equal, jnp.maximum(own, grade), grade))
+                order = jnp.where(higher, size, order)
+            found = jnp.where(species == center, grade, found)
+        return found
 
     def around(
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array

@@ -12,13 +12,17 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from stratal.descriptors.descriptor import Descriptor
 from stratal.descriptors.element_symmetry_functions import ElementSymmetryFunctions
+from stratal.descriptors.invariants import Moments
 from stratal.descriptors.symmetry_functions import SymmetryFunctions
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest
+from stratal.potentials.atomic_term import AtomicTerm
+from stratal.potentials.domain import Domain
 
 DESCRIPTORS = {  # by the name written in files
     "symmetry functions": SymmetryFunctions,
     "element symmetry functions": ElementSymmetryFunctions,
+    "moments": Moments,
 }
 
 
@@ -43,18 +47,21 @@ class Trunk(NamedTuple):
 class Stratum:
     """Weights added for one set of elements, on top of the strata of its subsets.
 
-    A root stratum has trunks and no parents: that of one element, or a model of several
-    elements that was not built by strata.
+    A root stratum has no parents: that of one element, or a model of several elements that
+    was not built by strata. A stratum of symmetry functions has couplings into the networks of
+    its elements (a root also their trunks); one of moments has terms that are added.
     """
 
     elements: tuple[int, ...]  # atomic numbers, ascending
-    descriptor: Descriptor
-    couplings: dict[tuple[int, tuple[int, ...]], Coupling]  # by center and block
+    descriptor: Descriptor | Moments
+    couplings: dict[tuple[int, tuple[int, ...]], Coupling] = field(default_factory=dict)
     trunks: dict[int, Trunk] = field(default_factory=dict)  # by center; roots only
+    terms: dict[int, AtomicTerm] = field(default_factory=dict)  # by center, of all members
     parents: dict[str, str] = field(default_factory=dict)  # physics hash by name
     short_range: str = "none"  # "none" or a key of `potentials.compose.SHORT_RANGE`
     level_of_theory: str | None = None  # of the training data; None for imported models
     info: dict[str, Any] = field(default_factory=dict)  # errors, training data, notes
+    domain: dict[int, Domain] = field(default_factory=dict)  # by center: what it was trained on
 
     @property
     def name(self) -> str:
@@ -64,14 +71,20 @@ class Stratum:
     @property
     def is_root(self) -> bool:
         """Whether it stands on its own."""
-        return bool(self.trunks)
+        return bool(self.trunks) or (bool(self.terms) and not self.parents)
+
+    @property
+    def n_members(self) -> int:
+        """Members of its committee; 1 where it is none."""
+        return next((len(term.linear) for term in self.terms.values()), 1)
 
     @property
     def n_weights(self) -> int:
         """Weights of this stratum alone."""
         trunks = [(t.bias, *t.kernels, *t.biases) for t in self.trunks.values()]
         arrays = [c.kernel for c in self.couplings.values()] + [a for t in trunks for a in t]
-        return sum(array.size for array in arrays)
+        weights = [w for term in self.terms.values() for w in term.weights]
+        return sum(np.size(array) for array in arrays + weights)
 
     @cached_property
     def physics_hash(self) -> str:
@@ -101,11 +114,18 @@ class Stratum:
             "trunks": trunks,
             "parents": dict(self.parents),
             "short_range": self.short_range,
+            # Only where there are any: files from before know none.
+            **(
+                {"terms": {chemical_symbols[z]: t.to_tree() for z, t in self.terms.items()}}
+                if self.terms
+                else {}
+            ),
         }
 
     def to_tree(self) -> dict[str, Any]:
         """The arrays of the stratum's file."""
-        return {"physics": self.physics_tree(), "hash": self.physics_hash}
+        domain = {chemical_symbols[z]: own._asdict() for z, own in self.domain.items()}
+        return {"physics": self.physics_tree(), "hash": self.physics_hash, "domain": domain}
 
     def attributes(self) -> dict[str, Any]:
         """What stands at the head of the stratum's file, in words."""
@@ -137,6 +157,14 @@ class Stratum:
                     tuple(trunk["activations"].split(",")) if "activations" in trunk else (),
                 )
                 for symbol, trunk in physics["trunks"].items()
+            },
+            terms={
+                atomic_numbers[symbol]: AtomicTerm.from_tree(term)
+                for symbol, term in physics.get("terms", {}).items()
+            },
+            domain={
+                atomic_numbers[symbol]: Domain(**arrays)
+                for symbol, arrays in tree.get("domain", {}).items()
             },
             parents=dict(physics["parents"]),
             short_range=physics["short_range"],

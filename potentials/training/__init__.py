@@ -1,17 +1,24 @@
 """Training: strata from labelled data, lowest first."""
 
 from stratal.potentials.training.card import add_assessment, training_report, write_cards
-from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.config import (
+    SymmetryFunctionConfig,
+    TrainConfig,
+    config_from_toml,
+)
 from stratal.potentials.training.features import featurize
 from stratal.potentials.training.optimize import Fit, Interrupted, fit
-from stratal.potentials.training.strata import TrainedStratum, train
+from stratal.potentials.training.strata import train
+from stratal.potentials.training.trained import TrainedStratum
 
 __all__ = [
     "Fit",
     "Interrupted",
+    "SymmetryFunctionConfig",
     "TrainConfig",
     "TrainedStratum",
     "add_assessment",
+    "config_from_toml",
     "featurize",
     "fit",
     "train",

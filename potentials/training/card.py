@@ -10,7 +10,7 @@ import numpy as np
 from stratal.files import write_text
 from stratal.potentials.assess import COLUMNS, Assessment
 from stratal.potentials.library import Library
-from stratal.potentials.training.strata import TrainedStratum
+from stratal.potentials.training.trained import TrainedStratum
 from stratal.report import Report, error_bars, learning_curve, parity_figure
 
 NAMES = {

@@ -21,7 +21,7 @@ import optax
 from stratal.errors import InputError
 from stratal.files.checkpoint import Checkpoint, interruptible
 from stratal.files.hdf5 import digest
-from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.config import SymmetryFunctionConfig
 from stratal.potentials.training.problem import Params, Problem, loss, mean_squares
 from stratal.progress import Progress
 
@@ -64,7 +64,7 @@ class Fit:
 def fit(
     problem: Problem,
     params: Params,
-    config: TrainConfig,
+    config: SymmetryFunctionConfig,
     description: str = "training",
     checkpoint: str | Path | None = None,
 ) -> Fit:
@@ -122,7 +122,7 @@ def fit(
         )
 
 
-def finished(state: FitState, config: TrainConfig) -> bool:
+def finished(state: FitState, config: SymmetryFunctionConfig) -> bool:
     """All epochs done, no gain for long, or nothing left to gain."""
     if int(state.epoch) >= config.epochs:
         return True
@@ -130,7 +130,7 @@ def finished(state: FitState, config: TrainConfig) -> bool:
     return bool(config.patience) and stale >= config.patience
 
 
-def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+def make_optimizer(config: SymmetryFunctionConfig) -> optax.GradientTransformation:
     """The optimizer that the settings name."""
     if config.optimizer == "lbfgs":
         search = optax.scale_by_zoom_linesearch(
@@ -142,7 +142,7 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def block_of_epochs(
-    config: TrainConfig, validated: bool
+    config: SymmetryFunctionConfig, validated: bool
 ) -> Callable[[Problem, FitState], FitState]:
     """A compiled function that advances a fit by ``BLOCK`` epochs."""
     optimizer = make_optimizer(config)
@@ -194,7 +194,7 @@ def shown(row: np.ndarray, validated: bool) -> dict[str, str]:
     return {name: f"{1e3 * energy:.1f} meV/atom {1e3 * force:.0f} meV/Å"}
 
 
-def run_key(problem: Problem, params: Params, config: TrainConfig) -> str:
+def run_key(problem: Problem, params: Params, config: SymmetryFunctionConfig) -> str:
     """What a checkpoint must belong to: data, frozen weights, start and settings."""
     leaves = jax.tree.leaves((problem, params))
     settings = replace(config, checkpoint_interval=1.0)

@@ -6,6 +6,7 @@ positions and strain at hand, forces and stresses of a minibatch are one matrix 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -131,7 +132,7 @@ def pack_class(
     for species in range(len(elements)):
         rows = [
             np.flatnonzero((source.species == species) & (source.frame >= a) & (source.frame < b))
-            for a, b in zip(starts[:-1], starts[1:], strict=True)
+            for a, b in itertools.pairwise(starts)
         ]
         n_rows = -(-max(map(len, rows)) // 8) * 8
         shape = (len(groups), max(8, n_rows))

@@ -41,7 +41,7 @@ class Batch:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class LossWeights:
-    """What a residual counts; see `TrainConfig`."""
+    """What a residual counts; see `SymmetryFunctionConfig`."""
 
     energy: jax.Array | float
     force: jax.Array | float

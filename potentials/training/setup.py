@@ -15,7 +15,7 @@ from stratal.potentials.library import Library
 from stratal.potentials.networks import initial_weights
 from stratal.potentials.stratum import Coupling, Trunk, stratum_name
 from stratal.potentials.training.baseline import targets_of
-from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.config import SymmetryFunctionConfig
 from stratal.potentials.training.features import FeatureBatch
 from stratal.potentials.training.problem import LossWeights, Params, Problem, build_batch
 from stratal.potentials.training.scaling import (
@@ -72,7 +72,7 @@ class Setup:
 
 def set_up(
     elements: Elements,
-    config: TrainConfig,
+    config: SymmetryFunctionConfig,
     descriptor: Descriptor,
     library: Library,
     batches: Sequence[FeatureBatch],
@@ -136,7 +136,7 @@ def sum_over(
 
 
 def first_params(
-    config: TrainConfig,
+    config: SymmetryFunctionConfig,
     whitening: Sequence[Whitening],
     data: LabelledData,
     is_root: bool,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stratal.descriptors.descriptor import Descriptor
+from stratal.descriptors.invariants import Moments
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest
 from stratal.potentials.compose import short_range_term
@@ -19,26 +21,24 @@ from stratal.potentials.data.select import select
 from stratal.potentials.library import Library
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training.baseline import without_baseline
-from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
 from stratal.potentials.training.features import featurize
-from stratal.potentials.training.optimize import Fit, fit
+from stratal.potentials.training.optimize import fit
 from stratal.potentials.training.setup import Elements, set_up
+from stratal.potentials.training.term_strata import train_terms
+from stratal.potentials.training.trained import (
+    TrainedStratum,
+    errors_of,
+    in_training,
+    information,
+)
 
 SCRATCH = ".training"  # folder of a library with cached features and checkpoints
 
 
-@dataclass(frozen=True)
-class TrainedStratum:
-    """One stratum and how its fit went."""
-
-    stratum: Stratum
-    fit: Fit
-    seconds: float
-
-
 def train(
     data: LabelledData,
-    config: TrainConfig,
+    config: TrainConfig | SymmetryFunctionConfig,
     output: str | Path,
     on: Library | None = None,
 ) -> list[TrainedStratum]:
@@ -74,7 +74,10 @@ def train(
         source = digest_of(part, config)
         if finished_before(library, elements, source):
             continue
-        result = train_stratum(part, elements, config, descriptor, library, source)
+        if isinstance(config, TrainConfig):
+            result = train_terms(part, elements, config, library, source, SCRATCH)
+        else:
+            result = train_stratum(part, elements, config, descriptor, library, source)
         library.add(result.stratum)
         trained.append(result)
     return trained
@@ -97,15 +100,37 @@ def finished_before(library: Library, elements: Elements, source: str) -> bool:
     return True
 
 
-def settings_of(config: TrainConfig, on: Library | None) -> tuple[TrainConfig, Descriptor]:
-    """The settings and the descriptor; a library below decides what must be as in it."""
+def settings_of(
+    config: TrainConfig | SymmetryFunctionConfig, on: Library | None
+) -> tuple[TrainConfig | SymmetryFunctionConfig, Descriptor | Moments]:
+    """The settings and the descriptor; a library below decides what must be as in it.
+
+    Raises:
+        InputError: couplings into networks that the library does not have.
+    """
     if on is None:
         return config, config.descriptor
     base = next(iter(on.strata.values()))
+    config = replace(config, short_range=base.short_range)  # type: ignore[arg-type]
+    terms = next((s for s in on.strata.values() if s.terms), None)
+    if isinstance(config, TrainConfig):
+        if terms is not None:
+            config = replace(config, members=terms.n_members, **settings_in(terms.descriptor))
+        return config, config.descriptor
+    if terms is not None:
+        raise InputError(
+            f"{on.path}: stratum {terms.name} is made of moments: symmetry functions cannot be "
+            f"coupled into it. Leave descriptor = 'symmetry functions' out of the settings."
+        )
     trunk = next(iter(next(s for s in on.strata.values() if s.is_root).trunks.values()))
     hidden = (len(trunk.bias), *(len(bias) for bias in trunk.biases[:-1]))
-    config = replace(config, hidden=hidden, short_range=base.short_range)  # type: ignore[arg-type]
-    return config, base.descriptor
+    return replace(config, hidden=hidden), base.descriptor
+
+
+def settings_in(descriptor: Any) -> dict[str, Any]:
+    """The keys of `TrainConfig` that a definition of moments fixes."""
+    known = {field.name for field in fields(TrainConfig)}
+    return {key: value for key, value in vars(descriptor).items() if key in known}
 
 
 def check_levels(data: LabelledData, on: Library | None) -> None:
@@ -120,7 +145,7 @@ def check_levels(data: LabelledData, on: Library | None) -> None:
 
 
 def work(
-    data: LabelledData, config: TrainConfig, on: Library | None
+    data: LabelledData, config: TrainConfig | SymmetryFunctionConfig, on: Library | None
 ) -> Iterator[tuple[Elements, np.ndarray]]:
     """Which strata to train, lowest first, and the structures of each.
 
@@ -154,12 +179,12 @@ def work(
 def train_stratum(
     data: LabelledData,
     elements: Elements,
-    config: TrainConfig,
+    config: SymmetryFunctionConfig,
     descriptor: Descriptor,
     library: Library,
     source: str,
 ) -> TrainedStratum:
-    """Fit one stratum on top of those in the library."""
+    """Fit one stratum of symmetry functions on top of those in the library."""
     began = time.perf_counter()
     name = stratum_name(elements)
     frames = list(data.frames)
@@ -178,35 +203,12 @@ def train_stratum(
         parents={} if setup.is_root else library.parents_of(elements),
         short_range=config.short_range,
         level_of_theory=data.level_of_theory,
-        info={
-            "training_hash": source,
-            "structures": len(frames),
-            "structures_validation": int((~training).sum()),
-            "epochs": result.epochs,
-            "config": asdict(config),
-            "errors": errors_of(result),
-        },
+        info=information(source, config, training, result.epochs, errors_of(result)),
     )
     return TrainedStratum(stratum, result, time.perf_counter() - began)
 
 
-def in_training(count: int, config: TrainConfig) -> np.ndarray:
-    """Which structures are trained on; the others stop the fit early."""
-    rng = np.random.default_rng(config.seed)
-    held = rng.permutation(count)[: int(config.validation * count)]
-    mask = np.ones(count, bool)
-    mask[held] = False
-    return mask
-
-
-def errors_of(result: Fit) -> dict[str, float]:
-    """The last errors of the curve by name, eV/atom and eV/Å."""
-    names = ("energy_rmse", "force_rmse", "energy_rmse_validation", "force_rmse_validation")
-    best = result.curve[int(np.nanargmin(result.judged))] if len(result.curve) else [np.nan] * 5
-    return {key: float(v) for key, v in zip(names, best[1:], strict=True) if np.isfinite(v)}
-
-
-def digest_of(data: LabelledData, config: TrainConfig) -> str:
+def digest_of(data: LabelledData, config: TrainConfig | SymmetryFunctionConfig) -> str:
     """Hash of the data and settings of a stratum."""
     content = {
         "config": repr(replace(config, checkpoint_interval=1.0)),

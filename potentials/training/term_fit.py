@@ -92,11 +92,11 @@ def fit_terms(
     with interruptible() as stop, Progress(config.epochs, description) as progress:
         progress.update(int(state.epoch))
         while not finished(state, config):
-            for _ in range(min(BLOCK, config.epochs - int(state.epoch))):
+            n_epochs = min(BLOCK, config.epochs - int(state.epoch))
+            for _ in range(n_epochs):
                 state = epoch(problem, state, training)
-            before = int(state.curve[int(max(0, (state.epoch - 1) // BLOCK - 1)), 0] or 0)
             state, shown = judge(problem, state, training, validation)
-            progress.update(int(state.epoch) - before, **words(shown))
+            progress.update(n_epochs, **words(shown))
             if store and (stop.requested or store.due()):
                 save_state(store, state, run)
             if stop.requested:

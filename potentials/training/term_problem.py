@@ -74,7 +74,7 @@ def residuals(
 
 
 def squares(problem: TermProblem, weights: Weights, batch: Pack) -> jax.Array:
-    """Sums of squares and what they are sums over, ``(3, 2, n_members)``: energy, forces, strain."""
+    """Sums of squares and their counts, ``(3, 2, n_members)``: energy, forces, strain."""
     energy, forces, strain = residuals(problem, weights, batch)
     counts = batch.weight  # (n_members, n_frames)
     return jnp.array(

@@ -14,11 +14,17 @@ from stratal.files import write_frames
 from stratal.potentials.batch import predict_frames
 from stratal.potentials.data import read_labelled
 from stratal.potentials.library import Library
-from stratal.potentials.training import Interrupted, TrainConfig, featurize, optimize, train
+from stratal.potentials.training import (
+    Interrupted,
+    SymmetryFunctionConfig,
+    featurize,
+    optimize,
+    train,
+)
 from stratal.potentials.training.problem import predict
 from stratal.potentials.training.setup import set_up
 
-CONFIG = TrainConfig(
+CONFIG = SymmetryFunctionConfig(
     cutoff=4.0,
     radial_etas=(0.1, 0.5),
     angular=((0.01, 1.0, 1.0), (0.05, 2.0, -1.0)),
@@ -255,4 +261,4 @@ def test_features_are_read_from_the_cache_and_a_damaged_cache_is_mended(data, tm
 )
 def test_wrong_settings_are_named(table, words):
     with pytest.raises(InputError, match=words):
-        TrainConfig.from_dict(table)
+        SymmetryFunctionConfig.from_dict(table)

@@ -33,10 +33,16 @@ def train(
     from stratal.potentials.assess import assess
     from stratal.potentials.data import read_labelled, select
     from stratal.potentials.library import Library
-    from stratal.potentials.training import Interrupted, TrainConfig, training_report, write_cards
+    from stratal.potentials.training import (
+        Interrupted,
+        TrainConfig,
+        config_from_toml,
+        training_report,
+        write_cards,
+    )
     from stratal.potentials.training import train as train_strata
 
-    settings = TrainConfig.from_toml(config) if config else TrainConfig()
+    settings = config_from_toml(config) if config else TrainConfig()
     overrides = {"epochs": epochs, "seed": seed, "coupling": "full" if full else None}
     settings = replace(settings, **{k: v for k, v in overrides.items() if v is not None})
     below = Library.open(on) if on else None

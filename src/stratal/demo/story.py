@@ -23,7 +23,7 @@ from stratal.potentials.data import LabelledData, read_labelled
 from stratal.potentials.data.label import compute
 from stratal.potentials.library import Library
 from stratal.potentials.training import (
-    TrainConfig,
+    SymmetryFunctionConfig,
     TrainedStratum,
     add_assessment,
     train,
@@ -34,7 +34,9 @@ from stratal.progress import Progress, progress
 from stratal.report import Report, new_figure
 
 LEVEL = "EMT (ASE)"
-CONFIG = TrainConfig(cutoff=5.5, epochs=600, patience=0, force_weight=0.1, stress_weight=0.1)
+CONFIG = SymmetryFunctionConfig(
+    cutoff=5.5, epochs=600, patience=0, force_weight=0.1, stress_weight=0.1
+)
 SEED = 1
 MD_STEPS = 200
 

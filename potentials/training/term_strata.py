@@ -1,0 +1,175 @@
+"""Train one stratum of moments: its terms are fitted to what the strata below leave over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stratal.descriptors.harmonics import n_harmonics
+from stratal.errors import InputError
+from stratal.potentials.atomic_term import AtomicTerm
+from stratal.potentials.committee import predict_members
+from stratal.potentials.compose import compose_strata, required_strata, short_range_term
+from stratal.potentials.data.labelled import LabelledData
+from stratal.potentials.domain import Domain
+from stratal.potentials.evaluate import Potential
+from stratal.potentials.library import Library
+from stratal.potentials.stratum import Stratum, stratum_name
+from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.packs import Pack, Targets, pack, with_members
+from stratal.potentials.training.term_fit import fit_terms
+from stratal.potentials.training.term_problem import TermProblem, Weights
+from stratal.potentials.training.term_setup import Elements, set_up_terms
+from stratal.potentials.training.trained import (
+    TrainedStratum,
+    errors_of,
+    in_training,
+    information,
+)
+
+
+def train_terms(
+    data: LabelledData,
+    elements: Elements,
+    config: TrainConfig,
+    library: Library,
+    source: str,
+    scratch: str,
+) -> TrainedStratum:
+    """Fit the terms of one stratum on top of those in the library.
+
+    Args:
+        data: structures that hold exactly ``elements`` (fewer too with ``coupling = "full"``).
+        elements: atomic numbers, ascending.
+        config: settings.
+        library: has the strata below.
+        source: hash of data and settings, for the stratum's notes.
+        scratch: folder in the library for checkpoints.
+
+    Raises:
+        InputError: committees of different sizes, structures that cannot be trained on.
+        Interrupted: a signal asked to stop; run again to go on.
+    """
+    began = time.perf_counter()
+    name = stratum_name(elements)
+    is_root = len(elements) == 1 or config.coupling == "full"
+    below = {} if is_root else {n: library.strata[n] for n in names_below(elements)}
+    descriptor = config.descriptor
+    reference = atomic_energies(data, elements) if is_root else np.zeros(len(elements))
+    targets = targets_of(data, elements, config, below, reference)
+    training = in_training(len(data), config)
+    parts = [np.flatnonzero(training), np.flatnonzero(~training)]
+    packs = [
+        pack(data.take(part), targets.take(part), descriptor, elements, config.batch, config.seed)
+        if len(part)
+        else []
+        for part in parts
+    ]
+    problem, weights = set_up_terms(elements, config, descriptor, below, packs[0])
+    decay = config.weight_decay if is_root else config.coupling_weight_decay
+    result = fit_terms(
+        problem,
+        weights,
+        packs[0],
+        packs[1],
+        replace(config, weight_decay=decay),
+        f"stratum {name}",
+        library.path / scratch / f"{name}.checkpoint.h5",
+    )
+    fitted: Weights = result.params
+    stratum = Stratum(
+        elements=elements,
+        descriptor=descriptor,
+        terms={
+            z: with_reference(term, energy)
+            for z, term, energy in zip(elements, fitted, reference, strict=True)
+        },
+        domain={z: domain_of(problem, fitted, packs[0], i) for i, z in enumerate(elements)},
+        parents={} if is_root else library.parents_of(elements),
+        short_range=config.short_range,
+        level_of_theory=data.level_of_theory,
+        info=information(source, config, training, result.epochs, errors_of(result)),
+    )
+    return TrainedStratum(stratum, result, time.perf_counter() - began)
+
+
+def names_below(elements: Elements) -> list[str]:
+    """Names of the strata on which that of ``elements`` stands."""
+    return [name for name in required_strata(elements) if name != stratum_name(elements)]
+
+
+def targets_of(
+    data: LabelledData,
+    elements: Elements,
+    config: TrainConfig,
+    below: dict[str, Stratum],
+    reference: np.ndarray,
+) -> Targets:
+    """Labels less the strata below, the short-range term and the atoms' own energies."""
+    counts = np.array([[np.sum(frame.numbers == z) for z in elements] for frame in data.frames])
+    volumes = np.array([f.cell.volume if f.cell.rank == 3 else np.nan for f in data.frames])
+    energy = (data.energy - counts @ reference)[None]
+    forces = tuple(None if own is None else np.asarray(own)[None] for own in data.forces)
+    strain = (data.stress * volumes[:, None])[None]
+    fixed = fixed_part(elements, below, config)
+    if fixed is not None:
+        term = predict_members(data.frames, lambda _: fixed)
+        energy = energy - term.energy
+        forces = tuple(
+            None if own is None else own - part
+            for own, part in zip(forces, term.forces, strict=True)
+        )
+        strain = strain - term.stress * volumes[:, None]
+    targets = Targets(energy, forces, strain, np.ones((len(energy), len(data))))
+    targets = with_members(targets, config.members)
+    if len(targets.energy) != config.members:
+        raise InputError(
+            f"the strata below have committees of {len(energy)} members, train.members = "
+            f"{config.members}: give {len(energy)}."
+        )
+    if config.bootstrap:
+        rng = np.random.default_rng(config.seed)
+        drawn = [rng.integers(0, len(data), len(data)) for _ in range(config.members)]
+        weight = np.array([np.bincount(own, minlength=len(data)) for own in drawn], float)
+        targets = replace(targets, weight=weight)
+    return targets
+
+
+def fixed_part(
+    elements: Elements, below: dict[str, Stratum], config: TrainConfig
+) -> Potential | None:
+    """All that is not fitted here: the strata below with their short range, or that alone."""
+    if not below:
+        return short_range_term(config.short_range, elements)
+    return compose_strata(list(below.values()), elements)
+
+
+def atomic_energies(data: LabelledData, elements: Elements) -> np.ndarray:
+    """Energies of the atoms that explain the labels best, ``(n_elements,)``, eV."""
+    counts = np.array([[np.sum(frame.numbers == z) for z in elements] for frame in data.frames])
+    sizes = counts.sum(axis=1, keepdims=True)
+    return np.linalg.lstsq(counts / sizes, data.energy / sizes[:, 0], rcond=None)[0]
+
+
+def with_reference(term: AtomicTerm, energy: float) -> AtomicTerm:
+    """The atom's own energy goes back into the output bias, in double precision."""
+    term = jax.tree.map(lambda a: np.asarray(a, float), term)
+    return replace(term, biases=(*term.biases[:-1], term.biases[-1] + energy))
+
+
+def domain_of(problem: TermProblem, weights: Weights, packs: list[Pack], place: int) -> Domain:
+    """The domain of the training atoms of one element, by the first member's features."""
+    descriptor = problem.descriptor
+    first = jax.tree.map(lambda a: jnp.asarray(a[0]), weights[place])
+    shape = (n_harmonics(descriptor.l_max), -1, descriptor.n_radial)
+    features_of = jax.jit(lambda m: first.features(descriptor, m.reshape(len(m), *shape)))
+    found = []
+    for own in packs:
+        for batch in range(own.n_batches):
+            real = np.asarray(own.frame[place][batch]) < own.n_atoms.shape[1] - 1
+            found.append(np.asarray(features_of(own.moments[place][batch]), float)[real])
+    return Domain.around(np.concatenate(found))
