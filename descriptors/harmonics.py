@@ -6,10 +6,9 @@ They are orthonormal over the sphere times 4 pi: the mean of Y_lm² over all dir
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from math import factorial, prod, sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -112,34 +111,25 @@ def slopes(l_max: int) -> np.ndarray:
     return found
 
 
-class Coupling(NamedTuple):
-    """One term of an invariant of three harmonics: coefficient times Y_p Y_q Y_r."""
-
-    p: int
-    q: int
-    r: int
-    coefficient: float
-
-
 @cache
-def triple_coupling(l1: int, l2: int, l3: int) -> tuple[Coupling, ...]:
-    """The invariant sum of products of three harmonics, of degrees l1, l2, l3.
+def triple_coupling(l1: int, l2: int, l3: int) -> np.ndarray:
+    """Coefficients that couple harmonics of three degrees to a scalar.
 
-    Its coefficients are the means of Y_p Y_q Y_r over the sphere (Gaunt coefficients), which
-    couple three real harmonics to a scalar; scaled to unit norm.
+    They are the means of Y_p Y_q Y_r over the sphere (real Gaunt coefficients), scaled to unit
+    norm.
+
+    Returns:
+        ``(2 l1 + 1, 2 l2 + 1, 2 l3 + 1)``.
     """
     solid = solid_harmonics(max(l1, l2, l3))
-    of_degree: Callable[[int], range] = lambda l: range(l * l, (l + 1) ** 2)  # noqa: E731, E741
-    found = []
-    for p in of_degree(l1):
-        for q in of_degree(l2):
-            pair = product(solid[p], solid[q])
-            for r in of_degree(l3):
-                mean = mean_over_sphere(product(pair, solid[r]))
-                if abs(mean) > 1e-12:
-                    found.append(Coupling(p, q, r, mean))
-    norm = sqrt(sum(term.coefficient**2 for term in found))
-    return tuple(term._replace(coefficient=term.coefficient / norm) for term in found)
+    first, second, third = (solid[l * l : (l + 1) ** 2] for l in (l1, l2, l3))  # noqa: E741
+    found = np.zeros((len(first), len(second), len(third)))
+    for p, own in enumerate(first):
+        for q, other in enumerate(second):
+            pair = product(own, other)
+            found[p, q] = [mean_over_sphere(product(pair, last)) for last in third]
+    found[np.abs(found) < 1e-12] = 0.0
+    return found / np.linalg.norm(found)
 
 
 def added(a: Polynomial, b: Polynomial) -> Polynomial:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stratal.descriptors.descriptor import Block
-from stratal.descriptors.harmonics import degrees, n_harmonics, triple_coupling
+from stratal.descriptors.harmonics import triple_coupling
 from stratal.descriptors.moments import RadialBasis, neighborhood_moments
 from stratal.errors import InputError
 
@@ -87,26 +87,34 @@ class Moments:
     def moments(
         self, displacements: jax.Array, tile_species: jax.Array, n_species: int
     ) -> jax.Array:
-        """Moments of every atom, ``(n_atoms, n_harmonics, n_species, n_radial)``."""
-        return neighborhood_moments(self.basis, self.l_max, displacements, tile_species, n_species)
+        """Moments of every atom, ``(n_harmonics, n_species, n_radial, n_atoms)``.
+
+        Atoms come last here and in all that is made of moments: the processor's vector lanes
+        run over them, and every contraction is one large matrix product or sum.
+        """
+        found = neighborhood_moments(self.basis, self.l_max, displacements, tile_species, n_species)
+        return jnp.moveaxis(found, 0, -1)
 
     def invariants(self, moments: jax.Array, mixing: jax.Array) -> jax.Array:
-        """Features of atoms of one element, ``(n_atoms, n_features)``, invariant under rotation.
+        """Features of atoms of one element, ``(n_features, n_atoms)``, invariant under rotation.
 
         Args:
-            moments: of these atoms, ``(n_atoms, n_harmonics, n_species, n_radial)``.
+            moments: of these atoms, ``(n_harmonics, n_species, n_radial, n_atoms)``.
             mixing: coefficients by neighbor species, ``(n_species, *mixing_shape)``.
         """
-        n_atoms, _, n_species, _ = moments.shape
-        features = [moments[:, 0].reshape(n_atoms, -1)]
-        mixed = mixed_moments(moments, mixing)
+        n_species, n_atoms = moments.shape[1], moments.shape[-1]
+        features = [moments[0].reshape(-1, n_atoms)]
+        mixed = [mixed_moments(moments[:, s], mixing[s]) for s in range(n_species)]
         for a, b in combinations_with_replacement(range(n_species), 2):
-            features += pair_contractions(mixed[:, :, a], mixed[:, :, b], self.l_max)
-        narrow = jnp.moveaxis(mixed[..., : self.n_triple_channels], 0, -1)
+            features += pair_contractions(mixed[a], mixed[b])
+        narrow = [
+            {degree: of_degree[:, : self.n_triple_channels] for degree, of_degree in own.items()}
+            for own in mixed
+        ]
         for species in combinations_with_replacement(range(n_species), 3):
-            for three in self.triples:
-                features.append(triple_contraction(narrow, three, species).T)
-        return jnp.concatenate(features, axis=1)
+            for degrees_of in self.triples:
+                features.append(triple_contraction(narrow, degrees_of, species))
+        return jnp.concatenate(features, axis=0)
 
     def to_tree(self) -> dict[str, Any]:
         """Nested dictionary of arrays and strings, for files and hashes."""
@@ -133,56 +141,50 @@ class Moments:
         )
 
 
-def mixed_moments(moments: jax.Array, mixing: jax.Array) -> jax.Array:
-    """Radial functions mixed into channels, ``(n_atoms, n_harmonics, n_species, n_channels)``.
+def mixed_moments(moments: jax.Array, mixing: jax.Array) -> dict[int, jax.Array]:
+    """Radial functions mixed into channels, by degree ``(2 l + 1, n_channels, n_atoms)``.
 
-    Those of degree 0 are left out of account (0): no contraction uses them.
+    Degree 0 is left out: no contraction uses it.
     """
-    l_max = mixing.shape[1]
-    parts = [jnp.zeros((len(moments), 1, *mixing.shape[:1], mixing.shape[2]), moments.dtype)]
-    for l in range(1, l_max + 1):  # noqa: E741
-        own = moments[:, l * l : (l + 1) ** 2]
-        parts.append(
-            jnp.stack(
-                [
-                    jnp.matmul(own[:, :, s], mixing[s, l - 1].T, precision="highest")
-                    for s in range(len(mixing))
-                ],
-                axis=2,
-            )
+    return {
+        degree: jnp.einsum(
+            "nk,mki->mni",
+            mixing[degree - 1],
+            moments[degree**2 : (degree + 1) ** 2],
+            precision="highest",
         )
-    return jnp.concatenate(parts, axis=1)
+        for degree in range(1, len(mixing) + 1)
+    }
 
 
-def pair_contractions(a: jax.Array, b: jax.Array, l_max: int) -> list[jax.Array]:
-    """Sum over m of a_lm b_lm for l = 1 ... l_max, each ``(n_atoms, n_channels)``.
-
-    Divided by 2 l + 1: the mean over m, so that all degrees are of one size.
-    """
-    return [
-        jnp.sum(a[:, l * l : (l + 1) ** 2] * b[:, l * l : (l + 1) ** 2], axis=1) / (2 * l + 1)
-        for l in range(1, l_max + 1)  # noqa: E741
-    ]
+def pair_contractions(a: dict[int, jax.Array], b: dict[int, jax.Array]) -> list[jax.Array]:
+    """Mean over m of a_lm b_lm for every degree, each ``(n_channels, n_atoms)``."""
+    return [(a[degree] * b[degree]).sum(axis=0) / (2 * degree + 1) for degree in a]
 
 
 def triple_contraction(
-    mixed: jax.Array, three: tuple[int, int, int], species: tuple[int, int, int]
+    mixed: Sequence[dict[int, jax.Array]],
+    degrees_of: tuple[int, int, int],
+    species: tuple[int, int, int],
 ) -> jax.Array:
     """The invariant of three moments, summed over the ways to give them these species.
 
     Args:
-        mixed: ``(n_harmonics, n_species, n_channels, n_atoms)``.
-        three: their degrees.
+        mixed: of each neighbor species, by degree ``(2 l + 1, n_channels, n_atoms)``.
+        degrees_of: their degrees.
         species: an unordered triple of neighbor species.
 
     Returns:
         ``(n_channels, n_atoms)``.
     """
-    total = jnp.zeros(mixed.shape[2:], mixed.dtype)
-    for a, b, c in sorted(set(permutations(species))):
-        for term in triple_coupling(*three):
-            product = mixed[term.p, a] * mixed[term.q, b] * mixed[term.r, c]
-            total = total + term.coefficient * product
+    coupling = triple_coupling(*degrees_of)
+    total = jnp.zeros((), mixed[0][degrees_of[0]].dtype)
+    for three in sorted(set(permutations(species))):
+        p, q, r = (mixed[s][degree] for degree, s in zip(degrees_of, three, strict=True))
+        pairs = (p[:, None] * q[None]).reshape(-1, *p.shape[1:])
+        matrix = jnp.asarray(coupling.reshape(len(pairs), -1), p.dtype)
+        coupled = jnp.einsum("pr,pni->rni", matrix, pairs, precision="highest")
+        total = total + (coupled * r).sum(axis=0)
     return total
 
 
@@ -190,6 +192,3 @@ def first_mixing(rng: np.random.Generator, descriptor: Moments, n_species: int) 
     """Random coefficients ``(n_species, *mixing_shape)`` to begin a fit with."""
     shape = (n_species, *descriptor.mixing_shape)
     return rng.normal(0.0, descriptor.n_radial**-0.5, shape)
-
-
-__all__ = ["TRIPLES", "Moments", "degrees", "first_mixing", "n_harmonics"]

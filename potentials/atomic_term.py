@@ -58,25 +58,26 @@ class AtomicTerm:
         )
 
     def features(self, descriptor: Moments, moments: jax.Array) -> jax.Array:
-        """Scaled features ``(n_atoms, n_features)`` of moments of atoms of this element."""
-        return (descriptor.invariants(moments, self.mixing) - self.shift) * self.scale
+        """Scaled features ``(n_features, n_atoms)`` of moments of atoms of this element."""
+        features = descriptor.invariants(moments, self.mixing)
+        return (features - self.shift[:, None]) * self.scale[:, None]
 
     def energies(self, descriptor: Moments, moments: jax.Array, is_root: bool) -> jax.Array:
-        """Energies ``(n_atoms,)``, eV, of moments ``(n_atoms, n_harmonics, n_species, n)``."""
+        """Energies ``(n_atoms,)``, eV, of moments ``(n_harmonics, n_species, n, n_atoms)``."""
         x = self.features(descriptor, moments)
         if is_root:
-            return self.network(product(x, self.kernels[0])) + x @ self.linear
-        below = product(x * (1.0 - self.own), self.kernels[0])
-        own = x * self.own
-        with_own = below + product(own, self.kernels[0])  # below itself where own is 0
-        return self.network(with_own) - self.network(below) + own @ self.linear
+            return self.network(product(self.kernels[0].T, x)) + self.linear @ x
+        below = product(self.kernels[0].T, x * (1.0 - self.own)[:, None])
+        own = x * self.own[:, None]
+        with_own = below + product(self.kernels[0].T, own)  # below itself where own is 0
+        return self.network(with_own) - self.network(below) + self.linear @ own
 
     def network(self, preactivations: jax.Array) -> jax.Array:
-        """Output ``(n_atoms,)`` for the first layer's input without bias."""
-        hidden = preactivations + self.biases[0]
+        """Output ``(n_atoms,)`` for the first layer's input ``(n_hidden, n_atoms)`` without bias."""
+        hidden = preactivations + self.biases[0][:, None]
         for kernel, bias in zip(self.kernels[1:], self.biases[1:], strict=True):
-            hidden = product(jnp.tanh(hidden), kernel) + bias
-        return hidden[..., 0]
+            hidden = product(kernel.T, jnp.tanh(hidden)) + bias[:, None]
+        return hidden[0]
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

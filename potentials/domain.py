@@ -37,6 +37,10 @@ class Domain(NamedTuple):
         return cls(mean, whitening, np.array(max(np.quantile(distances, FARTHEST), 1e-12)))
 
     def grades(self, features: jax.Array) -> jax.Array:
-        """Distance ``(n_atoms,)`` of features in units of the reach; above 1: extrapolation."""
-        apart = jnp.matmul(features - self.mean, self.whitening, precision="highest")
-        return jnp.sqrt((apart * apart).sum(axis=-1)) / self.reach
+        """Distance ``(n_atoms,)`` of features ``(n_features, n_atoms)`` in units of the reach.
+
+        Above 1 is extrapolation.
+        """
+        apart = features - jnp.asarray(self.mean)[:, None]
+        apart = jnp.matmul(self.whitening.T, apart, precision="highest")
+        return jnp.sqrt((apart * apart).sum(axis=0)) / self.reach

@@ -84,7 +84,7 @@ class MomentPotential:
                 first = jax.tree.map(lambda a: a[0], term)
                 own = stratum.domain[place].grades(first.features(stratum.descriptor, moments))
                 others = np.arange(len(stratum.elements)) != place
-                sees_all = (moments[:, 0, others, 0] != 0).all(axis=1)
+                sees_all = (moments[0, others, 0] != 0).all(axis=0)
                 size = len(stratum.elements)
                 higher = sees_all & (size > order)
                 equal = sees_all & (size == order)
@@ -108,7 +108,7 @@ class MomentPotential:
                 if element not in stratum.elements:
                     continue
                 places = np.searchsorted(self.elements, stratum.elements)
-                seen = moments[moments_only(stratum.descriptor)][:, :, places]
+                seen = moments[moments_only(stratum.descriptor)][:, places]
                 around.append((stratum, stratum.terms[stratum.elements.index(element)], seen))
             yield center, around
 

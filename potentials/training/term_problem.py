@@ -31,8 +31,13 @@ class TermProblem:
 
     def energies(self, term: AtomicTerm, moments: jax.Array) -> jax.Array:
         """Energies ``(n_rows,)``, eV, by one member, of flat moments ``(n_rows, n_moments)``."""
-        shape = (len(moments), n_harmonics(self.descriptor.l_max), -1, self.descriptor.n_radial)
-        return term.energies(self.descriptor, moments.reshape(shape), self.is_root)
+        return term.energies(self.descriptor, self.shaped(moments), self.is_root)
+
+    def shaped(self, moments: jax.Array) -> jax.Array:
+        """Flat moments ``(n_rows, n_moments)`` as the descriptor has them, atoms last."""
+        n_rows = len(moments)
+        shape = (n_harmonics(self.descriptor.l_max), -1, self.descriptor.n_radial, n_rows)
+        return moments.T.reshape(shape)
 
 
 def predict(

@@ -137,12 +137,13 @@ def scaling_of(
 
     @jax.jit
     def sums_of(mixing: jax.Array, moments: jax.Array, real: jax.Array) -> jax.Array:
-        shaped = moments.reshape(len(moments), n_harmonics(descriptor.l_max), len(elements), -1)
+        shape = (n_harmonics(descriptor.l_max), len(elements), -1, len(moments))
+        shaped = moments.T.reshape(shape)
 
         def of_member(own: jax.Array) -> jax.Array:
-            features = descriptor.invariants(shaped, own) * real[:, None]
-            ones = jnp.broadcast_to(real[:, None], features.shape)
-            return jnp.stack([ones.sum(0), features.sum(0), (features**2).sum(0)])
+            features = descriptor.invariants(shaped, own) * real
+            ones = jnp.broadcast_to(real, features.shape)
+            return jnp.stack([ones.sum(1), features.sum(1), (features**2).sum(1)])
 
         return jnp.swapaxes(jax.vmap(of_member)(mixing), 0, 1)
 

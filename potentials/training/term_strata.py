@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.harmonics import n_harmonics
 from stratal.errors import InputError
 from stratal.potentials.atomic_term import AtomicTerm
 from stratal.potentials.committee import predict_members
@@ -56,6 +55,7 @@ def train_terms(
     """
     began = time.perf_counter()
     name = stratum_name(elements)
+    (library.path / scratch).mkdir(parents=True, exist_ok=True)
     is_root = len(elements) == 1 or config.coupling == "full"
     below = {} if is_root else {n: library.strata[n] for n in names_below(elements)}
     descriptor = config.descriptor
@@ -165,8 +165,7 @@ def domain_of(problem: TermProblem, weights: Weights, packs: list[Pack], place: 
     """The domain of the training atoms of one element, by the first member's features."""
     descriptor = problem.descriptor
     first = jax.tree.map(lambda a: jnp.asarray(a[0]), weights[place])
-    shape = (n_harmonics(descriptor.l_max), -1, descriptor.n_radial)
-    features_of = jax.jit(lambda m: first.features(descriptor, m.reshape(len(m), *shape)))
+    features_of = jax.jit(lambda m: first.features(descriptor, problem.shaped(m)).T)
     found = []
     for own in packs:
         for batch in range(own.n_batches):
