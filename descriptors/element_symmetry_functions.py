@@ -286,6 +286,7 @@ def by_species(species: jax.Array, n_species: int) -> tuple[jax.Array, jax.Array
         the atom in each place, ``(n_chunks, LANES)``, ``n_atoms`` where there is none; the
         place of each atom, ``(n_atoms,)``; the species of each chunk, ``(n_chunks,)``.
     """
+    species = jnp.asarray(species)
     n_atoms = len(species)
     n_chunks = -(-n_atoms // LANES) + n_species - 1  # enough for any composition
     order = jnp.argsort(species, stable=True)

@@ -12,7 +12,7 @@ from stratal.potentials.batch import predict_frames
 from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.compose import compose
 from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
-from stratal.potentials.foreign import read_maise
+from stratal.potentials.foreign import read_maise, read_n2p2, write_maise, write_n2p2
 from stratal.potentials.library import Library
 from stratal.potentials.neural import NeuralPotential
 from stratal.potentials.short_range import ZBL, CloseRepulsion
@@ -39,4 +39,7 @@ __all__ = [
     "in_precision",
     "predict_frames",
     "read_maise",
+    "read_n2p2",
+    "write_maise",
+    "write_n2p2",
 ]
