@@ -45,7 +45,7 @@ DEFINITION = ElementSymmetryFunctions(FUNCTIONS, CutoffFunction(6, 0.0))
 
 
 def cutoff_by_the_book(kind, alpha, r, rc):
-    """From the definitions in n2p2's manual, one r at a time."""
+    """From their definitions, one r at a time."""
     if r >= rc:
         return 0.0
     if kind == 2:
