@@ -49,7 +49,7 @@ class CutoffFunction(NamedTuple):
     0 none (1 up to r_c), 1 cosine, 4 exp(1 - 1 / (1 - x²)), and polynomials of which 1, 2,
     3 or 4 derivatives vanish at both ends (5, 6, 7, 8). Without alpha: 2 tanh³(1 - r / r_c)
     and 3 the same, scaled to 1 at r = 0.
-    Singraber, Behler and Dellago, J. Chem. Theory Comput. 15, 1827 (2019), appendix.
+    Singraber, Behler and Dellago, J. Chem. Theory Comput. 15, 1827 (2019).
     """
 
     kind: int = 1

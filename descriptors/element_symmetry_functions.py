@@ -130,6 +130,8 @@ class ElementSymmetryFunctions:
                 f"choose them first by of_elements"
             )
         branches = [partial(self.describe, center) for center in self.elements]
+        size = sum(block.size for block in self.blocks(self.elements))
+        branches.append(lambda vectors, _: jnp.zeros((size, vectors.shape[-1]), vectors.dtype))
         rows, slots, center_of_chunk = by_species(species, n_species)
 
         @jax.checkpoint  # a chunk is computed again in the reverse pass, not stored
@@ -284,8 +286,10 @@ def by_species(species: jax.Array, n_species: int) -> tuple[jax.Array, jax.Array
 
     Returns:
         the atom in each place, ``(n_chunks, LANES)``, ``n_atoms`` where there is none; the
-        place of each atom, ``(n_atoms,)``; the species of each chunk, ``(n_chunks,)``.
+        place of each atom, ``(n_atoms,)``; the species of each chunk, ``(n_chunks,)``,
+        ``n_species`` where a chunk is empty.
     """
+    species = jnp.asarray(species)
     n_atoms = len(species)
     n_chunks = -(-n_atoms // LANES) + n_species - 1  # enough for any composition
     order = jnp.argsort(species, stable=True)
@@ -299,4 +303,4 @@ def by_species(species: jax.Array, n_species: int) -> tuple[jax.Array, jax.Array
     slots = jnp.zeros(n_atoms, place.dtype).at[order].set(place)
     past = jnp.cumsum(chunks)
     center = (jnp.arange(n_chunks)[:, None] >= past[None]).sum(axis=1)
-    return rows.reshape(n_chunks, LANES), slots, jnp.minimum(center, n_species - 1)
+    return rows.reshape(n_chunks, LANES), slots, center

@@ -13,7 +13,7 @@ from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.chunks import evaluate_in_chunks, evaluate_within
 from stratal.potentials.compose import compose
 from stratal.potentials.evaluate import Potential, Result, evaluate, in_precision
-from stratal.potentials.foreign import read_maise
+from stratal.potentials.foreign import read_maise, read_n2p2, write_maise, write_n2p2
 from stratal.potentials.library import Library
 from stratal.potentials.neural import NeuralPotential
 from stratal.potentials.shards import evaluate_on_devices
@@ -44,4 +44,7 @@ __all__ = [
     "in_precision",
     "predict_frames",
     "read_maise",
+    "read_n2p2",
+    "write_maise",
+    "write_n2p2",
 ]

@@ -89,6 +89,7 @@ def header(parts: Parts, sizes: tuple[int, ...]) -> list[str]:
         "number of layers": str(len(sizes)),
         "architecture": " ".join(map(str, sizes)),
         "number of weights": str(len(names) * per_element),
+        "maise version": "maise.2.4.00",  # that of the format; MAISE refuses files without
         "reference": f"Stratal: {parts.source}"[:49],
     }
     return [

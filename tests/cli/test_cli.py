@@ -31,7 +31,8 @@ PUBLISHED = {
     "3": (55, 5.4, 3.7, 32),
     "4": (52, 4.5, 3.5, 23),
 }
-COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "import maise")
+COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "import maise", "import n2p2",
+            "export maise", "export n2p2")  # fmt: skip
 
 
 def run(*arguments) -> str:
@@ -108,6 +109,10 @@ REFUSED = {
     "import: not a model": ("import maise text -o new", ["text, line 2"]),
     "import: a binary file": ("import maise binary -o new", ["binary", "MAISE"]),
     "import: the output is a file": ("import maise text -o Cu.extxyz", ["Cu.extxyz is a file"]),
+    "import: no n2p2 model": ("import n2p2 empty -o new", ["empty/input.nn"]),
+    "import: a file is no n2p2 model": ("import n2p2 text -o new", ["text/input.nn"]),
+    "export: no library": ("export maise nowhere Cu -o model", ["nowhere", "no such library"]),
+    "export: no stratum": ("export n2p2 lib Cu Pd -o model", ["no stratum for Pd"]),
     "info: no library": ("info nowhere", ["nowhere", "no such library"]),
     "info: no strata": ("info empty", ["empty", "no strata"]),
     "info: truncated": ("info cut", ["cut/Cu.h5", "truncated"]),
