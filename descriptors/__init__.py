@@ -10,6 +10,7 @@ from stratal.descriptors.element_symmetry_functions import (
     TripleFunction,
 )
 from stratal.descriptors.host_list import neighbor_list
+from stratal.descriptors.invariants import Moments
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunctions
@@ -20,6 +21,7 @@ __all__ = [
     "CutoffFunction",
     "Descriptor",
     "ElementSymmetryFunctions",
+    "Moments",
     "Neighbors",
     "PairFunction",
     "RadialFunction",

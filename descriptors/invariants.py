@@ -7,6 +7,7 @@ pairs (three-body terms), and some in triples (four-body terms).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
@@ -107,13 +108,10 @@ class Moments:
         mixed = [mixed_moments(moments[:, s], mixing[s]) for s in range(n_species)]
         for a, b in combinations_with_replacement(range(n_species), 2):
             features += pair_contractions(mixed[a], mixed[b])
-        narrow = [
-            {degree: of_degree[:, : self.n_triple_channels] for degree, of_degree in own.items()}
-            for own in mixed
-        ]
+        narrow = [{d: a[:, : self.n_triple_channels] for d, a in own.items()} for own in mixed]
+        by_degrees = [triple_contractions(narrow, degrees_of) for degrees_of in self.triples]
         for species in combinations_with_replacement(range(n_species), 3):
-            for degrees_of in self.triples:
-                features.append(triple_contraction(narrow, degrees_of, species))
+            features += [contracted[species] for contracted in by_degrees]
         return jnp.concatenate(features, axis=0)
 
     def to_tree(self) -> dict[str, Any]:
@@ -162,30 +160,48 @@ def pair_contractions(a: dict[int, jax.Array], b: dict[int, jax.Array]) -> list[
     return [(a[degree] * b[degree]).sum(axis=0) / (2 * degree + 1) for degree in a]
 
 
-def triple_contraction(
-    mixed: Sequence[dict[int, jax.Array]],
-    degrees_of: tuple[int, int, int],
-    species: tuple[int, int, int],
-) -> jax.Array:
-    """The invariant of three moments, summed over the ways to give them these species.
+def triple_contractions(
+    mixed: Sequence[dict[int, jax.Array]], degrees_of: tuple[int, int, int]
+) -> dict[tuple[int, int, int], jax.Array]:
+    """The invariant of three moments, summed over the ways to give them three species.
 
     Args:
         mixed: of each neighbor species, by degree ``(2 l + 1, n_channels, n_atoms)``.
         degrees_of: their degrees.
-        species: an unordered triple of neighbor species.
 
     Returns:
-        ``(n_channels, n_atoms)``.
+        by unordered triple of species ``(n_channels, n_atoms)``.
     """
-    coupling = triple_coupling(*degrees_of)
-    total = jnp.zeros((), mixed[0][degrees_of[0]].dtype)
-    for three in sorted(set(permutations(species))):
-        p, q, r = (mixed[s][degree] for degree, s in zip(degrees_of, three, strict=True))
-        pairs = (p[:, None] * q[None]).reshape(-1, *p.shape[1:])
-        matrix = jnp.asarray(coupling.reshape(len(pairs), -1), p.dtype)
-        coupled = jnp.einsum("pr,pni->rni", matrix, pairs, precision="highest")
-        total = total + (coupled * r).sum(axis=0)
-    return total
+    first, second, third = sorted(degrees_of)
+    if second == third:  # the two equal degrees first: their order does not count
+        first, third = third, first
+    coupling = triple_coupling(first, second, third)
+    matrix = jnp.asarray(coupling.reshape(-1, coupling.shape[-1]), mixed[0][first].dtype)
+    pairs: dict[tuple[int, int], jax.Array] = {}
+    found: dict[tuple[int, int, int], jax.Array] = {}
+    for species in combinations_with_replacement(range(len(mixed)), 3):
+        total = jnp.zeros((), matrix.dtype)
+        for (a, b, c), count in ways(species, degrees_of).items():
+            if (a, b) not in pairs:
+                outer = mixed[a][first][:, None] * mixed[b][second][None]
+                outer = outer.reshape(-1, *outer.shape[2:])
+                pairs[a, b] = jnp.einsum("pr,pni->rni", matrix, outer, precision="highest")
+            total = total + count * (pairs[a, b] * mixed[c][third]).sum(axis=0)
+        found[species] = total
+    return found
+
+
+def ways(
+    species: tuple[int, int, int], degrees_of: tuple[int, int, int]
+) -> Counter[tuple[int, int, int]]:
+    """Orders of three species that differ for these degrees, and how often each occurs."""
+    orders = set(permutations(species))
+    distinct = len(set(degrees_of))
+    if distinct == 3:
+        return Counter(orders)
+    if distinct == 1:
+        return Counter([species] * len(orders))
+    return Counter((min(a, b), max(a, b), c) for a, b, c in orders)
 
 
 def first_mixing(rng: np.random.Generator, descriptor: Moments, n_species: int) -> np.ndarray:

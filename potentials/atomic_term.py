@@ -73,7 +73,7 @@ class AtomicTerm:
         return self.network(with_own) - self.network(below) + self.linear @ own
 
     def network(self, preactivations: jax.Array) -> jax.Array:
-        """Output ``(n_atoms,)`` for the first layer's input ``(n_hidden, n_atoms)`` without bias."""
+        """Output ``(n_atoms,)`` of first-layer inputs ``(n_hidden, n_atoms)`` without bias."""
         hidden = preactivations + self.biases[0][:, None]
         for kernel, bias in zip(self.kernels[1:], self.biases[1:], strict=True):
             hidden = product(kernel.T, jnp.tanh(hidden)) + bias[:, None]

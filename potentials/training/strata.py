@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from stratal.potentials.training.baseline import without_baseline
 from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
 from stratal.potentials.training.features import featurize
 from stratal.potentials.training.optimize import fit
+from stratal.potentials.training.parallel import run_in_processes
 from stratal.potentials.training.setup import Elements, set_up
 from stratal.potentials.training.term_strata import train_terms
 from stratal.potentials.training.trained import (
@@ -41,6 +42,7 @@ def train(
     config: TrainConfig | SymmetryFunctionConfig,
     output: str | Path,
     on: Library | None = None,
+    workers: int = 1,
 ) -> list[TrainedStratum]:
     """Train the strata that the data call for and write them into a library.
 
@@ -54,6 +56,8 @@ def train(
         output: folder of the library; strata appear in it one by one. Run again after an
             interruption: finished strata are kept, the one at work resumes.
         on: a library to build on.
+        workers: processes that train strata of moments that do not stand on one another at
+            the same time, each on its own cores.
 
     Raises:
         InputError: no data for a stratum that is needed, levels of theory that do not
@@ -69,18 +73,41 @@ def train(
     for stratum in on.strata.values() if on else ():
         library.add(stratum)
     trained = []
-    for elements, members in work(data, config, on):
-        part = data.take(members)
-        source = digest_of(part, config)
-        if finished_before(library, elements, source):
-            continue
-        if isinstance(config, TrainConfig):
-            result = train_terms(part, elements, config, library, source, SCRATCH)
-        else:
-            result = train_stratum(part, elements, config, descriptor, library, source)
-        library.add(result.stratum)
-        trained.append(result)
+    # Strata of as many elements do not stand on one another.
+    for _, level in groupby(work(data, config, on), key=lambda one: len(one[0])):
+        tasks = []
+        for elements, members in level:
+            part = data.take(members)
+            source = digest_of(part, config)
+            if not finished_before(library, elements, source):
+                tasks.append((part, elements, config, descriptor, library, source))
+        for result in run_level(tasks, workers if isinstance(config, TrainConfig) else 1):
+            library.add(result.stratum)
+            trained.append(result)
     return trained
+
+
+def run_level(tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[TrainedStratum]:
+    """Train strata that do not stand on one another."""
+    if workers > 1 and len(tasks) > 1:
+        names = ", ".join(stratum_name(task[1]) for task in tasks)
+        yield from run_in_processes(train_one, tasks, workers, f"strata {names}")
+    else:
+        yield from (train_one(*task) for task in tasks)
+
+
+def train_one(
+    data: LabelledData,
+    elements: Elements,
+    config: TrainConfig | SymmetryFunctionConfig,
+    descriptor: Descriptor | Moments,
+    library: Library,
+    source: str,
+) -> TrainedStratum:
+    """Train one stratum on top of those in the library."""
+    if isinstance(config, TrainConfig):
+        return train_terms(data, elements, config, library, source, SCRATCH)
+    return train_stratum(data, elements, config, descriptor, library, source)  # type: ignore[arg-type]
 
 
 def finished_before(library: Library, elements: Elements, source: str) -> bool:

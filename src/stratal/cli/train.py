@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,9 @@ def train(
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="instead of the configured number")] = None,
     seed: Annotated[int | None, typer.Option(help="instead of the configured one")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="strata trained at a time; one per core by default")
+    ] = None,
 ) -> None:
     """Train all strata that the data call for: elements, then pairs, then triples.
 
@@ -55,7 +59,9 @@ def train(
             err=True,
         )
     try:
-        trained = train_strata(labelled, settings, library, below)
+        trained = train_strata(
+            labelled, settings, library, below, workers or len(os.sched_getaffinity(0))
+        )
     except Interrupted as error:
         typer.secho(f"{error} Run the same command again to go on.", err=True)
         raise typer.Exit(130) from None
