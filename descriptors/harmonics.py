@@ -40,13 +40,13 @@ def harmonics(x: Any, y: Any, z: Any, l_max: int) -> list[Any]:
         for m in range(-l, l + 1):
             part = sines[-m] if m < 0 else cosines[m]
             along = along_z(l, abs(m))
-            found.append(part * horner(along, z) if len(along) > 1 or m == 0 else part * along[0])
+            found.append(part * horner(along, z))
     return found
 
 
 def horner(coefficients: np.ndarray, z: Any) -> Any:
     """Sum of c_k z^k; coefficients that vanish cost nothing."""
-    total = z * 0.0 + float(coefficients[-1])
+    total: Any = float(coefficients[-1])
     for c in coefficients[-2::-1]:
         total = total * z + float(c) if c else total * z
     return total

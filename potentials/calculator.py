@@ -30,12 +30,18 @@ from stratal.potentials.chunks import evaluate_rows, rows_within
 from stratal.potentials.evaluate import Potential, Result, in_precision, is_strictly_local
 from stratal.potentials.library import Library
 from stratal.potentials.shards import evaluate_on_devices, mesh_of, place
+from stratal.potentials.trust import evaluate_trust
 
 LARGE = 5000  # atoms from which the neighbor list is built on the device
 SPREAD = 2000  # atoms from which several devices share the work
 PRECISIONS = {"float64": jnp.float64, "float32": jnp.float32}
 
+# Of committees: standard uncertainties (eV; eV/Å by atom), and how far each atom is from what
+# its stratum was trained on (1: at the edge).
+TRUST = ("energy_uncertainty", "forces_uncertainty", "extrapolation_grades")
+
 _outdated = jax.jit(Neighbors.outdated)
+_evaluate_trust = jax.jit(evaluate_trust)
 
 
 class StratalCalculator(Calculator):
@@ -56,6 +62,7 @@ class StratalCalculator(Calculator):
         "forces",
         "stress",
         "stresses",
+        *TRUST,
     ]
 
     def __init__(
@@ -66,6 +73,7 @@ class StratalCalculator(Calculator):
         skin: float = 0.3,
         memory_limit: float | None = None,
         spread: bool = True,
+        uncertainty: bool = False,
         **kwargs: Any,
     ) -> None:
         """Open a library or wrap a potential.
@@ -80,6 +88,10 @@ class StratalCalculator(Calculator):
                 list; half of what is free by default. Large systems are then evaluated in
                 chunks, with the same results.
             spread: whether all devices of this process share the work of a large system.
+            uncertainty: whether every calculation fills ``energy_uncertainty`` (eV),
+                ``forces_uncertainty`` (eV/Å, of each atom's components) and
+                ``extrapolation_grades`` (1 at the edge of the training set) as well; else
+                ``get_property`` computes them when asked. NaN where a model cannot tell.
             **kwargs: passed to ASE's calculator.
 
         Raises:
@@ -97,6 +109,7 @@ class StratalCalculator(Calculator):
             self.library = source
         self.precision, self.skin = precision, float(skin)
         self.memory_limit, self.spread = memory_limit, spread
+        self.uncertainty = uncertainty
         self._given = None if self.library else source
         self._forget()
         if elements is not None and self.library is not None:
@@ -123,6 +136,8 @@ class StratalCalculator(Calculator):
         with jax.enable_x64(True):
             result = self._evaluate(self.atoms)
             results = as_ase(result, len(self.atoms), has_volume)
+            if self.uncertainty or set(TRUST) & set(properties):
+                results |= self._trust(self.atoms)
         if not (np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all()):
             raise InputError(  # the kept list did not see it: atoms met within its skin
                 "energy or forces are not finite: two atoms overlap. Take a smaller step, or "
@@ -141,13 +156,25 @@ class StratalCalculator(Calculator):
             self._potentials[key] = in_precision(potential, PRECISIONS[self.precision])
         return self._potentials[key]
 
-    def _evaluate(self, atoms: Atoms) -> Result:
+    def _trust(self, atoms: Atoms) -> dict[str, Any]:
+        """Uncertainties and grades of the structure for which the neighbor list was built."""
+        potential, structures, _ = self._placed(atoms)
+        found = _evaluate_trust(potential, structures, self._neighbors)
+        energy, forces, grades = (np.asarray(a, float) for a in vars(found).values())
+        values = (float(energy[0]), forces[: len(atoms)], grades[: len(atoms)])
+        return dict(zip(TRUST, values, strict=True))
+
+    def _placed(self, atoms: Atoms) -> tuple[Potential, Structures, Mesh | None]:
+        """The potential, the padded structure, and the devices that share the work."""
         potential = self.potential_for(atoms.numbers)
         structures = Structures.from_atoms(atoms, potential.elements)
         mesh = self._mesh(potential, len(atoms))
         n_devices = mesh.size if mesh else 1
         structures = structures.padded(-(-bucket(len(atoms)) // n_devices) * n_devices)
-        structures = structures.astype(PRECISIONS[self.precision])
+        return potential, structures.astype(PRECISIONS[self.precision]), mesh
+
+    def _evaluate(self, atoms: Atoms) -> Result:
+        potential, structures, mesh = self._placed(atoms)
         if not self._list_serves(potential, structures):
             built = self._build(potential, structures)
             self._neighbors = place(structures, built, mesh) if mesh else built

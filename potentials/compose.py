@@ -58,6 +58,7 @@ def compose_terms(used: Sequence[Stratum], numbers: tuple[int, ...]) -> MomentPo
             StratumTerms(
                 terms=tuple(stratum.terms[z] for z in stratum.elements),
                 domain=tuple(stratum.domain[z] for z in stratum.elements if stratum.domain),
+                calibration=np.array(stratum.calibration),
                 elements=stratum.elements,
                 is_root=stratum.is_root,
                 descriptor=stratum.descriptor,  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ class StratumTerms:
 
     terms: tuple[AtomicTerm, ...]  # by element; every array has a leading axis of members
     domain: tuple[Domain, ...]  # by element; empty where it is not known
+    calibration: jax.Array  # (2,), factors of the spread of forces and energies
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     is_root: bool = field(metadata={"static": True})
     descriptor: Moments = field(metadata={"static": True})
@@ -65,32 +66,34 @@ class MomentPotential:
             total = total + jnp.where(species == center, energies, 0.0)
         return total
 
-    def grades(
+    def trust_factors(
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
     ) -> jax.Array:
-        """How far each atom is from what its stratum was trained on, ``(n_atoms,)``.
+        """What each atom's stratum says of its trust, ``(3, n_atoms)``; see `trust`.
 
-        The strata that count for an atom are those of the most elements that it sees all of; 1
-        is the edge of their training set (see `Domain`), NaN where none knows its domain.
+        The grade, and the factors of the spread of forces and energies. The strata that count
+        for an atom are those of the most elements that it sees all of, the least trusted of
+        them; NaN where none knows its domain.
         """
         species = jnp.asarray(structures.species)
-        found = jnp.full(len(species), jnp.nan, displacements.dtype)
+        found = jnp.full((3, len(species)), jnp.nan, displacements.dtype)
         for center, around in self.around(structures, neighbors, displacements):
-            grade, order = found, jnp.zeros(len(species), int)
+            best, order = found, jnp.zeros(len(species), int)
             for stratum, term, moments in around:
                 if not stratum.domain:
                     continue
                 place = stratum.elements.index(self.elements[center])
                 first = jax.tree.map(lambda a: a[0], term)
-                own = stratum.domain[place].grades(first.features(stratum.descriptor, moments))
+                grade = stratum.domain[place].grades(first.features(stratum.descriptor, moments))
+                factors = jnp.broadcast_to(stratum.calibration[:, None], (2, len(species)))
+                own = jnp.concatenate([grade[None], factors])
                 others = np.arange(len(stratum.elements)) != place
                 sees_all = (moments[0, others, 0] != 0).all(axis=0)
                 size = len(stratum.elements)
-                higher = sees_all & (size > order)
-                equal = sees_all & (size == order)
-                grade = jnp.where(higher, own, jnp.where(equal, jnp.maximum(own, grade), grade))
+                higher, equal = sees_all & (size > order), sees_all & (size == order)
+                best = jnp.where(higher, own, jnp.where(equal, jnp.maximum(own, best), best))
                 order = jnp.where(higher, size, order)
-            found = jnp.where(species == center, grade, found)
+            found = jnp.where(species == center, best, found)
         return found
 
     def around(

@@ -74,6 +74,12 @@ class Stratum:
         return bool(self.trunks) or (bool(self.terms) and not self.parents)
 
     @property
+    def calibration(self) -> tuple[float, float]:
+        """By what the spread of forces and energies grows to be an uncertainty; NaN: unknown."""
+        known = self.info.get("calibration", {})
+        return known.get("forces") or np.nan, known.get("energy") or np.nan
+
+    @property
     def n_members(self) -> int:
         """Members of its committee; 1 where it is none."""
         return next((len(term.linear) for term in self.terms.values()), 1)

@@ -50,10 +50,10 @@ class SumPotential:
             total = total + (by_member(*edges) if by_member else part.energies(*edges)[None])
         return total
 
-    def grades(
+    def trust_factors(
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
     ) -> jax.Array:
-        """The largest grade that a part gives to each atom, ``(n_atoms,)``; NaN if none does."""
+        """What the parts say of the trust in each atom, ``(3, n_atoms)``; NaN if none does."""
         edges = (structures, neighbors, displacements)
-        found = [part.grades(*edges) for part in self.parts if hasattr(part, "grades")]  # type: ignore[attr-defined]
-        return jnp.stack(found).max(axis=0) if found else jnp.full(len(displacements), jnp.nan)
+        found = [p.trust_factors(*edges) for p in self.parts if hasattr(p, "trust_factors")]  # type: ignore[attr-defined]
+        return jnp.stack(found).max(axis=0) if found else jnp.full((3, len(displacements)), jnp.nan)

@@ -21,7 +21,7 @@ from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.packs import Pack, Targets, pack, with_members
 from stratal.potentials.training.term_fit import fit_terms
-from stratal.potentials.training.term_problem import TermProblem, Weights
+from stratal.potentials.training.term_problem import TermProblem, Weights, residuals
 from stratal.potentials.training.term_setup import Elements, set_up_terms
 from stratal.potentials.training.trained import (
     TrainedStratum,
@@ -29,6 +29,7 @@ from stratal.potentials.training.trained import (
     in_training,
     information,
 )
+from stratal.potentials.trust import calibrated, energy_spread, force_spread
 
 
 def train_terms(
@@ -81,6 +82,7 @@ def train_terms(
         library.path / scratch / f"{name}.checkpoint.h5",
     )
     fitted: Weights = result.params
+    calibration = calibrate(problem, fitted, packs[1])
     stratum = Stratum(
         elements=elements,
         descriptor=descriptor,
@@ -92,7 +94,10 @@ def train_terms(
         parents={} if is_root else library.parents_of(elements),
         short_range=config.short_range,
         level_of_theory=data.level_of_theory,
-        info=information(source, config, training, result.epochs, errors_of(result)),
+        info={
+            **information(source, config, training, result.epochs, errors_of(result)),
+            "calibration": calibration,
+        },
     )
     return TrainedStratum(stratum, result, time.perf_counter() - began)
 
@@ -159,6 +164,32 @@ def with_reference(term: AtomicTerm, energy: float) -> AtomicTerm:
     """The atom's own energy goes back into the output bias, in double precision."""
     term = jax.tree.map(lambda a: np.asarray(a, float), term)
     return replace(term, biases=(*term.biases[:-1], term.biases[-1] + energy))
+
+
+def calibrate(problem: TermProblem, weights: Weights, packs: list[Pack]) -> dict[str, float]:
+    """Factors from spread to uncertainty on structures kept apart; empty without any.
+
+    What is below has been taken off the labels member by member, so that these residuals are
+    those of the whole potential.
+    """
+    energies, forces = [], []
+    of_batch = jax.jit(lambda w, p, n: residuals(problem, w, p[n]))
+    for own in packs:
+        for number in range(own.n_batches):
+            energy, force, _ = (np.asarray(r, float) for r in of_batch(weights, own, number))
+            real = np.asarray(own.weight[number][0]) > 0
+            energies.append(energy[:, real])
+            mask = np.asarray(own.force_mask[number]).reshape(len(real), -1, 3)[..., 0] > 0
+            split = force.reshape(*force.shape[:2], -1, 3)
+            forces.append(split[:, mask & real[:, None]])
+    if not energies or len(weights[0].linear) < 2:
+        return {}
+    energy, force = np.concatenate(energies, axis=1), np.concatenate(forces, axis=1)
+    spread = np.asarray(force_spread(force))[:, None]
+    return {
+        "energy": calibrated(energy.mean(axis=0), np.asarray(energy_spread(energy))),
+        "forces": calibrated(force.mean(axis=0), spread),
+    }
 
 
 def domain_of(problem: TermProblem, weights: Weights, packs: list[Pack], place: int) -> Domain:

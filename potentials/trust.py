@@ -1,0 +1,89 @@
+"""How far to trust a prediction: calibrated uncertainties and grades of extrapolation.
+
+The spread of a committee orders errors well but is too small: its members were fitted to the
+same structures. Each stratum so carries the factors by which the spread of its members was
+exceeded on structures kept apart from the fit, and an atom outside the training set (grade
+above 1, see `Domain`) counts its grade on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stratal.descriptors.neighbors import Neighbors
+from stratal.descriptors.structures import Structures
+from stratal.potentials.committee import evaluate_members
+from stratal.potentials.evaluate import Potential
+
+COVERED = 0.9  # part of errors that an interval is to cover
+NORMAL = 1.6448536  # half-width of that interval of a normal distribution, in standard deviations
+LEAST_SPREAD = 1e-4  # eV/Å and eV/atom: less spread than this is not taken at its word
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Trust:
+    """Standard uncertainties and grades; NaN where a potential cannot say.
+
+    90 % of errors are meant to lie within 1.645 standard uncertainties.
+    """
+
+    energy: jax.Array  # (n_systems,), eV
+    forces: jax.Array  # (n_atoms,), eV/Å, of each component
+    grades: jax.Array  # (n_atoms,), 1 at the edge of the training set
+
+
+def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neighbors) -> Trust:
+    """Uncertainties from the spread of a committee, and grades."""
+    members = evaluate_members(potential, structures, neighbors)
+    if hasattr(potential, "trust_factors"):
+        displacements = neighbors.displacements(structures)
+        factors = potential.trust_factors(structures, neighbors, displacements)
+    else:
+        factors = jnp.full((3, structures.n_atoms), jnp.nan)
+    grades, of_forces, of_energy = factors
+    real = jnp.asarray(structures.atom_mask)
+    n_atoms = structures.sum_by_system(jnp.where(real, 1.0, 0.0))
+    spread = force_spread(members.forces) * jnp.maximum(grades, 1.0)
+    worst = jnp.where(real, of_energy, 0.0)
+    factor = jax.ops.segment_max(worst, structures.system, structures.n_systems)
+    return Trust(
+        energy=factor * n_atoms * energy_spread(members.energy / jnp.maximum(n_atoms, 1.0)),
+        forces=of_forces * spread,
+        grades=grades,
+    )
+
+
+def force_spread(forces: jax.Array) -> jax.Array:
+    """Standard deviation of a force component over members, ``(n_atoms,)``, eV/Å.
+
+    Args:
+        forces: ``(n_members, n_atoms, 3)``; of one member the spread is not known (NaN).
+    """
+    return jnp.maximum(jnp.sqrt(sample_variance(forces).mean(axis=-1)), LEAST_SPREAD)
+
+
+def energy_spread(energy: jax.Array) -> jax.Array:
+    """Standard deviation over members ``(n_systems,)`` of energies ``(n_members, n_systems)``."""
+    return jnp.maximum(jnp.sqrt(sample_variance(energy)), LEAST_SPREAD)
+
+
+def sample_variance(values: jax.Array) -> jax.Array:
+    """Variance over the first axis; NaN of a single value."""
+    deviations = values - values.mean(axis=0)
+    count = len(values) - 1
+    return (deviations**2).sum(axis=0) / (count or jnp.nan)
+
+
+def calibrated(errors: np.ndarray, spread: np.ndarray) -> float:
+    """The factor by which ``spread`` must grow to be a standard uncertainty of ``errors``.
+
+    That whose 90 % interval covers 90 % of them (conformal calibration); NaN without errors.
+    """
+    if errors.size == 0 or not np.isfinite(spread).all():
+        return float("nan")
+    return float(np.quantile(np.abs(errors) / spread, COVERED) / NORMAL)

@@ -1,0 +1,206 @@
+"""Potentials of moments: strata as terms that are added, committees, domains."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from numpy.testing import assert_allclose, assert_array_equal
+from tests.potentials.moment_strata import TRIPLES, random_moment_strata
+
+from stratal.descriptors import Structures, neighbor_list
+from stratal.errors import InputError
+from stratal.potentials import Library, compose, in_precision
+from stratal.potentials.chunks import evaluate_at_once as evaluate
+from stratal.potentials.committee import evaluate_members, predict_members
+from stratal.potentials.compose import compose_strata
+from stratal.potentials.domain import Domain
+
+STRATA = random_moment_strata("Cu", "Pd", "Ag")
+
+
+def alloy(*symbols: str, seed: int = 0) -> Atoms:
+    rng = np.random.default_rng(seed)
+    atoms = bulk("Cu", a=3.8, cubic=True) * (2, 1, 1)
+    atoms.symbols[:] = [symbols[i % len(symbols)] for i in range(len(atoms))]
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 0.03, (3, 3))), scale_atoms=True)
+    atoms.rattle(0.15, rng=rng)
+    return atoms
+
+
+def placed(potential, atoms: Atoms, dtype="float64"):
+    structures = Structures.from_atoms(atoms, potential.elements)
+    neighbors = neighbor_list(structures, potential.cutoff)
+    return in_precision(potential, dtype), structures.astype(dtype), neighbors
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def test_forces_and_stress_are_derivatives():
+    atoms = alloy("Cu", "Pd")
+    potential = compose(random_moment_strata("Cu", "Pd", descriptor=TRIPLES), (29, 46))
+
+    def energy(changed: Atoms) -> float:
+        return float(evaluate(*placed(potential, changed)).energy[0])
+
+    result = evaluate(*placed(potential, atoms))
+    step = 1e-5  # Å; central differences are then good to 1e-8 of the forces here
+    for atom, axis in ((0, 0), (3, 1), (5, 2)):
+        ends = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += sign * step
+            ends.append(energy(moved))
+        assert_allclose(result.forces[atom, axis], -(ends[0] - ends[1]) / (2 * step), rtol=1e-5)
+    for i, j in ((0, 0), (1, 2)):
+        ends = []
+        for sign in (1, -1):
+            strain = np.zeros((3, 3))
+            strain[i, j] += 0.5 * sign * step
+            strain[j, i] += 0.5 * sign * step
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            ends.append(energy(moved))
+        slope = (ends[0] - ends[1]) / (2 * step) / atoms.get_volume()
+        assert_allclose(result.stress[0, i, j], slope, rtol=1e-5)
+
+
+@pytest.mark.parametrize("symbols", [("Cu",), ("Cu", "Pd"), ("Pd", "Ag")])
+def test_what_is_below_stays_bit_for_bit(symbols):
+    # The same compiled shape with the terms of the higher strata and without.
+    atoms = alloy(*symbols)
+    own = {29: "Cu", 46: "Pd", 47: "Ag"}
+    inside = {n: s for n, s in STRATA.items() if {own[z] for z in s.elements} <= set(symbols)}
+    whole = compose(STRATA, (29, 46, 47))
+    part = type(whole)(
+        tuple(s for s in whole.strata if {own[z] for z in s.elements} <= set(symbols)),
+        whole.elements,
+    )
+    assert len(part.strata) == len(inside)
+    both = [evaluate(*placed(potential, atoms)) for potential in (whole, part)]
+    assert_array_equal(both[0].energies, both[1].energies)
+    assert_allclose(both[0].forces, both[1].forces, rtol=0, atol=1e-14)
+    alone = evaluate(*placed(compose(STRATA, [STRATA[s].elements[0] for s in symbols]), atoms))
+    assert_allclose(alone.energies, both[0].energies, rtol=1e-12)
+
+
+def test_higher_strata_do_matter():
+    atoms = alloy("Cu", "Pd", "Ag")
+    energies = [
+        float(evaluate(*placed(compose_of(names), atoms)).energy[0])
+        for names in (("Cu", "Pd", "Ag"), ("Cu", "Pd", "Ag", "Cu-Pd"), tuple(STRATA))
+    ]
+    assert len({round(energy, 6) for energy in energies}) == 3
+
+
+def compose_of(names):
+    return compose_strata([STRATA[name] for name in names], (29, 46, 47))
+
+
+def test_a_committee_is_the_mean_of_its_members():
+    atoms = alloy("Cu", "Pd")
+    potential = compose(STRATA, (29, 46))
+    arguments = placed(potential, atoms)
+    members, mean = jax.jit(evaluate_members)(*arguments), evaluate(*arguments)
+    assert members.forces.shape == (2, len(atoms), 3)
+    assert float(jnp.abs(members.forces[0] - members.forces[1]).max()) > 1e-3
+    for name in ("energy", "energies", "forces", "stress"):
+        assert_allclose(getattr(members, name).mean(axis=0), getattr(mean, name), atol=1e-12)
+    predicted = predict_members([atoms], lambda _: potential)
+    assert_allclose(predicted.energy[:, 0], members.energy[:, 0], rtol=1e-12)
+    assert_allclose(predicted.forces[0], members.forces, atol=1e-10)
+
+
+def test_single_precision_agrees():
+    atoms = alloy("Cu", "Pd", "Ag")
+    potential = compose(STRATA, (29, 46, 47))
+    double, single = (
+        evaluate(*placed(potential, atoms, dtype)) for dtype in ("float64", "float32")
+    )
+    assert single.forces.dtype == jnp.float32
+    assert_allclose(single.forces, double.forces, atol=1e-3 * float(jnp.abs(double.forces).max()))
+
+
+def test_files_hold_all_of_it(tmp_path):
+    library = Library.create(tmp_path / "lib")
+    for stratum in STRATA.values():
+        library.add(stratum)
+    read = Library.open(tmp_path / "lib")
+    for name, stratum in STRATA.items():
+        assert read.strata[name].physics_hash == stratum.physics_hash
+        assert read.strata[name].n_weights == stratum.n_weights > 0
+        for center, domain in stratum.domain.items():
+            assert_array_equal(read.strata[name].domain[center].whitening, domain.whitening)
+    atoms = alloy("Cu", "Pd", "Ag")
+    energies = [
+        float(evaluate(*placed(potential, atoms)).energy[0])
+        for potential in (compose(STRATA, (29, 46, 47)), read.potential("Cu", "Pd", "Ag"))
+    ]
+    assert energies[0] == energies[1]
+
+
+def test_strata_of_moments_stand_on_networks_of_symmetry_functions(strata):
+    below = {n: s for n, s in strata("Cu", "Ag").items() if len(s.elements) == 1}
+    above = random_moment_strata("Cu", "Ag", roots=False, parents=below)
+    potential = compose(above, (29, 47))
+    pure = alloy("Cu")
+    with_pair = evaluate(*placed(potential, pure))
+    alone = evaluate(*placed(compose(below, (29,)), pure))
+    assert_allclose(with_pair.energies, alone.energies, rtol=1e-12)
+    mixed = alloy("Cu", "Ag")
+    difference = evaluate(*placed(potential, mixed)).energy[0]
+    assert (
+        abs(
+            difference
+            - evaluate(*placed(compose_strata(list(below.values()), (29, 47)), mixed)).energy[0]
+        )
+        > 1e-3
+    )
+
+
+def test_committees_of_different_size_are_refused():
+    roots = {n: s for n, s in STRATA.items() if len(s.elements) == 1}
+    above = random_moment_strata("Cu", "Pd", roots=False, parents=roots, members=3)
+    with pytest.raises(InputError, match="different size"):
+        compose(above, (29, 46))
+
+
+def test_a_root_in_another_descriptor_may_stand_below():
+    other = random_moment_strata("Cu", "Pd", descriptor=TRIPLES)
+    roots = {n: s for n, s in other.items() if len(s.elements) == 1}
+    mixed = random_moment_strata("Cu", "Pd", roots=False, parents=roots)
+    assert np.isfinite(evaluate(*placed(compose(mixed, (29, 46)), alloy("Cu", "Pd"))).energy[0])
+
+
+def test_grades_grow_away_from_the_training_set():
+    rng = np.random.default_rng(0)
+    cloud = rng.normal(size=(500, 6)) * [1, 1, 1, 1, 1, 1e-9]
+    domain = Domain.around(cloud)
+    grades = np.asarray(domain.grades(jnp.asarray(cloud.T)))
+    assert np.mean(grades <= 1.0) >= 0.998
+    assert float(domain.grades(jnp.asarray(10 * cloud[:1].T))[0]) == pytest.approx(
+        10 * grades[0], rel=0.2
+    )
+    # Rounding in a direction that never varies is not distance.
+    nudged = cloud[:1].T + np.array([[0.0]] * 5 + [[1e-9]])
+    assert abs(float(domain.grades(jnp.asarray(nudged))[0]) - grades[0]) < 0.1
+
+
+def test_the_grade_is_that_of_the_stratum_that_an_atom_sees():
+    potential = compose(STRATA, (29, 46, 47))
+    for symbols in (("Cu",), ("Cu", "Pd"), ("Cu", "Pd", "Ag")):
+        atoms = alloy(*symbols)
+        own, structures, neighbors = placed(potential, atoms)
+        displacements = neighbors.displacements(structures)
+        grades = own.trust_factors(structures, neighbors, displacements)[0]
+        alone = compose(STRATA, [STRATA[s].elements[0] for s in symbols])
+        other, structures, neighbors = placed(alone, atoms)
+        displacements = neighbors.displacements(structures)
+        expected = other.trust_factors(structures, neighbors, displacements)[0]
+        assert_allclose(grades, expected, rtol=1e-8)
+        assert np.isfinite(grades).all()
