@@ -70,8 +70,8 @@ def train(
     config, descriptor = settings_of(config, on)
     check_levels(data, on)
     library = Library.create(output)
-    for stratum in on.strata.values() if on else ():
-        library.add(stratum)
+    for stratum in sorted(on.strata.values(), key=lambda s: len(s.elements)) if on else ():
+        library.add(stratum)  # parents first
     trained = []
     # Strata of as many elements do not stand on one another.
     for _, level in groupby(work(data, config, on), key=lambda one: len(one[0])):

@@ -24,6 +24,7 @@ def load(
     library: str | Path,
     elements: Sequence[str] | None = None,
     precision: str = "float64",
+    uncertainty: bool = False,
 ) -> StratalCalculator:
     """Open a library of strata as an ASE calculator.
 
@@ -32,6 +33,8 @@ def load(
         elements: chemical symbols that the calculator must cover; all elements of
             the library by default.
         precision: ``"float64"`` or ``"float32"``.
+        uncertainty: whether every calculation also gives uncertainties and grades of
+            extrapolation.
 
     Returns:
         An ASE calculator with energy (eV), energies, forces (eV/Å), stress and
@@ -42,4 +45,6 @@ def load(
     """
     from stratal.potentials.calculator import StratalCalculator
 
-    return StratalCalculator(library, elements=elements, precision=precision)
+    return StratalCalculator(
+        library, elements=elements, precision=precision, uncertainty=uncertainty
+    )

@@ -153,7 +153,7 @@ REFUSED = {
     ),
     "train: out of range": (
         "train Cu.extxyz -o new --config range.toml",
-        ["range.toml", "train.cutoff = -6.0"],
+        ["range.toml", "cutoff = -6.0"],
     ),
     "train: unknown table": (
         "train Cu.extxyz -o new --config table.toml",

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ase.build import bulk
-from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.testing import assert_allclose, assert_array_equal
+from tests.potentials.crystals import labelled_crystals
 
 from stratal.errors import InputError
 from stratal.files import write_frames
@@ -21,6 +19,7 @@ from stratal.potentials.training import (
     optimize,
     train,
 )
+from stratal.potentials.training.config import config_from_dict
 from stratal.potentials.training.problem import predict
 from stratal.potentials.training.setup import set_up
 
@@ -34,24 +33,6 @@ CONFIG = SymmetryFunctionConfig(
     patience=0,
 )
 ADAM = replace(CONFIG, optimizer="adam", epochs=40)
-
-
-def labelled_crystals(symbols, count, seed):
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        atoms = bulk("Cu", "fcc", a=3.8, cubic=True)
-        atoms.symbols[:] = rng.permutation(np.resize(symbols, 4))
-        atoms.set_cell(atoms.cell.array * rng.uniform(0.95, 1.08), scale_atoms=True)
-        atoms.rattle(0.15, seed=int(rng.integers(2**31)))
-        atoms.calc = EMT()
-        atoms.calc = SinglePointCalculator(
-            atoms,
-            energy=atoms.get_potential_energy(),
-            forces=atoms.get_forces(),
-            stress=atoms.get_stress(),
-        )
-        atoms.info["group"] = "-".join(sorted(set(symbols)))
-        yield atoms
 
 
 @pytest.fixture(scope="module")
@@ -261,4 +242,22 @@ def test_features_are_read_from_the_cache_and_a_damaged_cache_is_mended(data, tm
 )
 def test_wrong_settings_are_named(table, words):
     with pytest.raises(InputError, match=words):
-        SymmetryFunctionConfig.from_dict(table)
+        config_from_dict({"descriptor": "symmetry functions", **table})
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"epoch": 3}, "key 'epoch' is not known"),
+        ({"variance_floor": 0.1}, "key 'variance_floor' is not known"),
+        ({"descriptor": "bispectrum"}, "give 'moments' or 'symmetry functions'"),
+        ({"members": 0}, "train.members = 0"),
+        ({"triples": [[1, 1, 3]]}, "no invariant"),
+        ({"triples": [[1, 1]]}, "train.triples"),
+        ({"coupling": "loose"}, "train.coupling"),
+        ({"cutoff": 1.0}, "cutoff = 1.0"),
+    ],
+)
+def test_wrong_settings_of_moments_are_named(table, words):
+    with pytest.raises(InputError, match=words):
+        config_from_dict(table)
