@@ -45,16 +45,16 @@ class TrainConfig:
     # What a pair or triple trains: a network of its own; the rows of the first layer that its
     # own features enter, and the later layers; those rows alone; or all at once, no strata.
     coupling: Literal["residual", "layers", "input", "full"] = "residual"
-    members: int = 4  # of the committee
+    members: int = 2  # of the committee
     bootstrap: bool = False  # each member draws its structures anew
-    epochs: int = 500
+    epochs: int = 300
     batch: int = 32  # structures of a minibatch
     learning_rate: float = 3e-3  # of Adam; falls to nothing by a cosine
     energy_weight: float = 1.0  # of (eV/atom)² against ...
     force_weight: float = 0.01  # ... (eV/Å)², in Å²
     stress_weight: float = 0.003  # ... dE/dstrain per atom, (eV)²
-    weight_decay: float = 0.02  # of the kernels of an element
-    coupling_weight_decay: float = 0.05  # of those that a pair or triple adds
+    weight_decay: float = 0.1  # of the kernels of an element
+    coupling_weight_decay: float = 1.0  # of those that a pair or triple adds
     validation: float = 0.1  # part of the structures that choose the epoch and calibrate; or 0
     patience: int = 0  # epochs without a better validation error before stopping; 0: never
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ BLOCK = 10  # epochs between two looks of the host
 WARM_UP = 300  # steps, or a tenth of them all, until the learning rate is reached
 FORGETTING = 0.01  # part of the weights' running average that each step renews
 CLIP = 100.0  # norm of a gradient beyond which it is shortened
+
+_total_squares = jax.jit(total_squares)
 
 
 @jax.tree_util.register_dataclass
@@ -84,7 +86,8 @@ def fit_terms(
     problem, weights, training, validation = jax.tree.map(
         jnp.asarray, (problem, weights, training, validation)
     )
-    optimizer = make_optimizer(config, weights, sum(pack.n_batches for pack in training))
+    n_batches = sum(pack.n_batches for pack in training)
+    optimizer = make_optimizer(config, n_batches, len(weights[0].kernels), len(weights))
     state = first_state(weights, optimizer, config)
     store = Checkpoint(checkpoint, config.checkpoint_interval) if checkpoint else None
     if store and store.exists():
@@ -139,21 +142,23 @@ def finished(state: TermState, config: TrainConfig) -> bool:
     return bool(config.patience) and stale >= config.patience
 
 
+@lru_cache(maxsize=8)  # equal ones share compiled steps
 def make_optimizer(
-    config: TrainConfig, weights: Weights, n_batches: int
+    config: TrainConfig, n_batches: int, n_layers: int, n_elements: int
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay; the rate rises, then falls by a cosine to nothing."""
     steps = config.epochs * n_batches
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, max(1, min(WARM_UP, steps // 10)), steps
     )
-    mask = tuple(decay_of(term) for term in weights)
+    mask = (decay_of(n_layers),) * n_elements
     return optax.chain(
         optax.clip_by_global_norm(CLIP),
         optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=mask),
     )
 
 
+@lru_cache(maxsize=8)
 def make_epoch(
     optimizer: optax.GradientTransformation,
 ) -> Callable[[TermProblem, TermState, list[Pack]], TermState]:
@@ -197,13 +202,14 @@ def make_judge(
     validated: bool,
 ) -> Callable[..., tuple[TermState, dict[str, float]]]:
     """A function that judges the averaged weights and keeps the best."""
-    sums_of = jax.jit(total_squares)
 
     def judge(
         problem: TermProblem, state: TermState, training: list[Pack], validation: list[Pack]
     ) -> tuple[TermState, dict[str, float]]:
-        of_training = sums_of(problem, state.average, training)
-        judged = sums_of(problem, state.average, validation) if validated else of_training
+        of_training = _total_squares(problem, state.average, training)
+        judged = of_training
+        if validated:
+            judged = _total_squares(problem, state.average, validation)
         loss_now = weighted(problem, judged).sum()
         better = bool(loss_now < state.best_loss)
         errors = [plain_errors(of_training), plain_errors(judged)]

@@ -117,7 +117,7 @@ def total_squares(problem: TermProblem, weights: Weights, packs: list[Pack]) -> 
     return total
 
 
-def decay_of(term: AtomicTerm) -> Any:
+def decay_of(n_layers: int) -> Any:
     """Which weights are drawn to zero: kernels and linear ones, not biases or mixing."""
     return AtomicTerm(
         mixing=False,
@@ -125,8 +125,8 @@ def decay_of(term: AtomicTerm) -> Any:
         scale=False,
         own=False,
         linear=True,
-        kernels=(True,) * len(term.kernels),
-        biases=(False,) * len(term.biases),
+        kernels=(True,) * n_layers,
+        biases=(False,) * n_layers,
     )  # type: ignore[arg-type]
 
 
