@@ -186,7 +186,7 @@ class ElementSymmetryFunctions:
             first, second = (self.elements.index(z) for z in function.block)
             pair = pair_index(len(self.elements))[first, second]
             scale = 2.0 ** (1.0 - function.zeta)
-            return scale * triples[pair, plan.terms.index(term_of(plan, function))]
+            return scale * triples[pair, plan.terms.index(term_of(plan, function))]  # pyright: ignore[reportIndexIssue]
 
         zero = jnp.zeros(vectors.shape[-1], vectors.dtype)
         features = []

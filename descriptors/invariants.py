@@ -198,7 +198,7 @@ def ways(
     orders = set(permutations(species))
     distinct = len(set(degrees_of))
     if distinct == 3:
-        return Counter(orders)
+        return Counter((a, b, c) for a, b, c in orders)
     if distinct == 1:
         return Counter([species] * len(orders))
     return Counter((min(a, b), max(a, b), c) for a, b, c in orders)

@@ -71,7 +71,7 @@ def neighborhood_moments(
     if n_species > 1:
         one_hot = tile_species[:, None, :] == jnp.arange(n_species)[None, :, None]
         of_species = jnp.repeat(one_hot, TILE, axis=2).astype(displacements.dtype)
-    summed = sums(basis, l_max, vectors, of_species)
+    summed: jax.Array = sums(basis, l_max, vectors, of_species)  # pyright: ignore[reportAssignmentType]
     return summed.reshape(*summed.shape[:2], n_species, basis.size)
 
 

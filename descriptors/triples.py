@@ -127,7 +127,8 @@ def _backward(plan: Plan, saved: tuple[Sight, jax.Array], asked: jax.Array) -> t
         offset, count = place
         right, species = from_offset(around, offset)
         own = pairs_of_species(plan, tile_species, species, asked.dtype)
-        factors = sum(pair[None] * of[:, None] for pair, of in zip(own, asked, strict=True))
+        parts = (pair[None] * of[:, None] for pair, of in zip(own, asked, strict=True))
+        factors = sum(parts, start=jnp.zeros((), asked.dtype))
         to_left, to_right = pulls(plan, sight, right, factors[:, :, None, None], count)
 
         def added(sums: jax.Array, part: jax.Array) -> jax.Array:

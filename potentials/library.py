@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from stratal.errors import InputError
 from stratal.files.hdf5 import read_hdf5, write_hdf5
 from stratal.potentials.compose import compose, required_strata, strata_for
-from stratal.potentials.neural import NeuralPotential
+from stratal.potentials.evaluate import Potential
 from stratal.potentials.stratum import Stratum, stratum_name
 
 KIND = "stratum"
@@ -101,7 +101,7 @@ class Library:
         self.strata[stratum.name] = stratum
         return file
 
-    def potential(self, *symbols: str) -> NeuralPotential:
+    def potential(self, *symbols: str) -> Potential:
         """Compose the potential of these elements; of all elements of the library if none.
 
         Raises:

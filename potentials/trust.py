@@ -40,11 +40,11 @@ class Trust:
 def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neighbors) -> Trust:
     """Uncertainties from the spread of a committee, and grades."""
     members = evaluate_members(potential, structures, neighbors)
-    if hasattr(potential, "trust_factors"):
-        displacements = neighbors.displacements(structures)
-        factors = potential.trust_factors(structures, neighbors, displacements)
-    else:
+    factors_of = getattr(potential, "trust_factors", None)
+    if factors_of is None:
         factors = jnp.full((3, structures.n_atoms), jnp.nan)
+    else:
+        factors = factors_of(structures, neighbors, neighbors.displacements(structures))
     grades, of_forces, of_energy = factors
     real = jnp.asarray(structures.atom_mask)
     n_atoms = structures.sum_by_system(jnp.where(real, 1.0, 0.0))

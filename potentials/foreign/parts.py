@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ase.data import atomic_numbers
 
 from stratal.descriptors.descriptor import Descriptor
+from stratal.descriptors.invariants import Moments
 from stratal.errors import InputError
 from stratal.potentials.compose import check_alike, coupling_of, strata_for
 from stratal.potentials.stratum import Coupling, Stratum, Trunk
@@ -44,15 +45,15 @@ def parts_of(strata: Mapping[str, Stratum], symbols: Sequence[str], program: str
     used = strata_for(strata, numbers)
     check_alike(used)
     for stratum in used:
-        kind = getattr(stratum, "coupling", "input")
-        if kind != "input":
+        if isinstance(stratum.descriptor, Moments):
             raise InputError(
-                f"stratum {stratum.name} has coupling {kind!r}, which {program} does not have: "
-                f"only strata coupled through the first layer (input) can be exported."
+                f"stratum {stratum.name} is made of moments, which {program} does not have: "
+                f"only strata of symmetry functions can be exported."
             )
     first = used[0]
     given = {key: coupling for stratum in used for key, coupling in stratum.couplings.items()}
     trunks = {z: t for s in used for z, t in s.trunks.items() if z in numbers}
+    assert not isinstance(first.descriptor, Moments)
     descriptor = first.descriptor.of_elements(numbers)
     return Parts(
         elements=numbers,

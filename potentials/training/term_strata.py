@@ -81,7 +81,7 @@ def train_terms(
         f"stratum {name}",
         library.path / scratch / f"{name}.checkpoint.h5",
     )
-    fitted: Weights = result.params
+    fitted: Weights = result.params  # type: ignore[assignment]
     calibration = calibrate(problem, fitted, packs[1])
     stratum = Stratum(
         elements=elements,

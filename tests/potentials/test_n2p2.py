@@ -4,6 +4,7 @@ import re
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -60,7 +61,7 @@ def features(descriptor, n_species, vectors, tiles, species):
 
 def energies(stratum: Stratum, atoms: Atoms, elements=None) -> np.ndarray:
     """Atomic energies alone."""
-    potential = compose({stratum.name: stratum}, elements or stratum.elements)
+    potential: Any = compose({stratum.name: stratum}, elements or stratum.elements)
     with jax.enable_x64(True):
         structures = Structures.from_atoms(atoms, potential.elements)
         neighbors = neighbor_list(structures, potential.cutoff, n_neighbors=16)

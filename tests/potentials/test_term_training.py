@@ -206,14 +206,14 @@ def test_the_calculator_says_how_far_to_trust_it(library):
     inside = dict(atoms.calc.results)
     assert inside["forces_uncertainty"].shape == inside["extrapolation_grades"].shape == (4,)
     assert inside["energy_uncertainty"] > 0 and (inside["forces_uncertainty"] > 0).all()
-    atoms.set_cell(atoms.cell * 0.75, scale_atoms=True)
+    atoms.set_cell(atoms.cell.array * 0.75, scale_atoms=True)
     atoms.get_potential_energy()
     assert atoms.calc.results["extrapolation_grades"].min() > inside["extrapolation_grades"].max()
     plain = StratalCalculator(library)
     atoms.calc = plain
     atoms.get_potential_energy()
     assert "energy_uncertainty" not in plain.results
-    asked = plain.get_property("extrapolation_grades", atoms)
+    asked = np.asarray(plain.get_property("extrapolation_grades", atoms))
     assert asked.min() > 1.0
 
 
@@ -237,4 +237,4 @@ def test_symmetry_functions_cannot_stand_on_moments(data, library, tmp_path):
 
 @pytest.mark.slow
 def test_no_import_of_64_bits_leaks(library):
-    assert not jax.config.jax_enable_x64
+    assert jax.numpy.zeros(()).dtype == np.float32

@@ -1,5 +1,7 @@
 """Potentials of moments: strata as terms that are added, committees, domains."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +13,18 @@ from tests.potentials.moment_strata import TRIPLES, random_moment_strata
 
 from stratal.descriptors import Structures, neighbor_list
 from stratal.errors import InputError
-from stratal.potentials import Library, compose, in_precision
+from stratal.potentials import Library, in_precision
 from stratal.potentials.chunks import evaluate_at_once as evaluate
 from stratal.potentials.committee import evaluate_members, predict_members
+from stratal.potentials.compose import compose as compose_potential
 from stratal.potentials.compose import compose_strata
 from stratal.potentials.domain import Domain
+
+
+def compose(strata, elements) -> Any:
+    """The composed potential, whatever its kind."""
+    return compose_potential(strata, elements)
+
 
 STRATA = random_moment_strata("Cu", "Pd", "Ag")
 
@@ -29,7 +38,7 @@ def alloy(*symbols: str, seed: int = 0) -> Atoms:
     return atoms
 
 
-def placed(potential, atoms: Atoms, dtype="float64"):
+def placed(potential, atoms: Atoms, dtype="float64") -> tuple[Any, ...]:
     structures = Structures.from_atoms(atoms, potential.elements)
     neighbors = neighbor_list(structures, potential.cutoff)
     return in_precision(potential, dtype), structures.astype(dtype), neighbors
