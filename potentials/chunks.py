@@ -18,6 +18,7 @@ from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 from stratal.potentials.evaluate import (
+    CACHED,
     Potential,
     Result,
     as_result,
@@ -29,7 +30,6 @@ from stratal.potentials.evaluate import (
 ROWS = 16  # chunks have a multiple of these
 PROBE = 1024  # rows of the program by whose memory the size of chunks is chosen
 HARMLESS = 2000  # bytes per entry of the table, more than any potential needs
-CACHED = 256  # rows whose edges stay in a processor's cache: no more at a time are faster
 
 evaluate_at_once = jax.jit(evaluate)
 
@@ -139,7 +139,8 @@ def rows_within(
         if memory_limit is not None and n_atoms * n_neighbors * HARMLESS > memory_limit:
             check_strictly_local(potential)
         return n_atoms
-    most = CACHED if jax.default_backend() == "cpu" else n_atoms
+    cached = getattr(potential, "cached_rows", CACHED)
+    most = cached if jax.default_backend() == "cpu" else n_atoms
     limit = 0.5 * available_memory() if memory_limit is None else float(memory_limit)
     # Energies, virials and forces of all atoms, before and after they are summed.
     of_results = 2 * n_atoms * (1 + 9 + 3) * structures.positions.dtype.itemsize

@@ -12,6 +12,10 @@ import jax.numpy as jnp
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 
+# Rows whose edges stay in a processor's cache, unless a potential says `cached_rows`: no more
+# at a time are faster.
+CACHED = 256
+
 
 class Potential(Protocol):
     """What dynamics, search and screening need to know of a potential.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
-from stratal.potentials.evaluate import Potential
+from stratal.potentials.evaluate import CACHED, Potential
 
 
 @jax.tree_util.register_dataclass
@@ -26,6 +26,11 @@ class SumPotential:
     def cutoff(self) -> float:
         """Reach, Å."""
         return max(part.cutoff for part in self.parts)
+
+    @property
+    def cached_rows(self) -> int:
+        """Rows that a processor's cache holds: as many as of the part that needs most."""
+        return min(getattr(part, "cached_rows", CACHED) for part in self.parts)
 
     @property
     def n_members(self) -> int:
