@@ -11,6 +11,7 @@ import numpy as np
 
 from stratal.descriptors.harmonics import n_harmonics
 from stratal.descriptors.invariants import Moments, first_mixing
+from stratal.errors import InputError
 from stratal.potentials.atomic_term import AtomicTerm, own_features
 from stratal.potentials.networks import initial_weights
 from stratal.potentials.stratum import Stratum
@@ -182,6 +183,14 @@ def share_network(
     With ``"input"`` those are their rows of the first layer (Hajinazar et al.); with
     ``"layers"`` also the later layers, which begin as the element's.
     """
+    for parent in parents:
+        theirs = parent.info.get("config", {}).get("coupling")
+        if len(parent.elements) > 1 and theirs != config.coupling:
+            raise InputError(
+                f"train.coupling = {config.coupling!r}: stratum {parent.name} below was trained "
+                f"with {theirs!r} and shares no network with its elements. Train all strata of the "
+                f"library with one of the two, or give 'residual'."
+            )
     root = next(p for p in parents if p.elements == (center,)).terms[center]
     blocks = {block.neighbors: block.features for block in descriptor.blocks(elements)}
     kernel = np.zeros_like(np.repeat(term.kernels[0][..., :1], root.kernels[0].shape[2], axis=2))
