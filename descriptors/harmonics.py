@@ -21,11 +21,6 @@ def n_harmonics(l_max: int) -> int:
     return (l_max + 1) ** 2
 
 
-def degrees(l_max: int) -> np.ndarray:
-    """The degree l of each harmonic, ``(n_harmonics,)``."""
-    return np.repeat(np.arange(l_max + 1), 2 * np.arange(l_max + 1) + 1)
-
-
 def harmonics(x: Any, y: Any, z: Any, l_max: int) -> list[Any]:
     """Y_lm of unit vectors given by components of any shape, in the order of the module."""
     one = x * 0.0 + 1.0

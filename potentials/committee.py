@@ -25,11 +25,6 @@ class MemberPredictions(NamedTuple):
     stress: np.ndarray  # (n_members, n, 6), eV/Å³, ASE's sign and order; NaN without a full cell
 
 
-def member_count(potential: Potential) -> int:
-    """Members of a committee; 1 for a potential that is none."""
-    return getattr(potential, "n_members", 1)
-
-
 def member_energies(
     potential: Potential, structures: Structures, neighbors: Neighbors, displacements: jax.Array
 ) -> jax.Array:

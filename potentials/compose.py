@@ -142,6 +142,11 @@ def required_strata(numbers: Sequence[int]) -> list[str]:
     ]
 
 
+def names_below(numbers: Sequence[int]) -> list[str]:
+    """Names of the strata on which that of these elements stands, lowest first."""
+    return [name for name in required_strata(numbers) if name != stratum_name(numbers)]
+
+
 def coupling_of(
     couplings: Mapping[tuple[int, tuple[int, ...]], Coupling],
     center: int,
@@ -162,7 +167,7 @@ def check_alike(strata: Sequence[Stratum]) -> None:
             committee or level of theory.
     """
     first = strata[0]
-    sizes = {len(s.terms[s.elements[0]].linear): s.name for s in strata if s.terms}
+    sizes = {s.n_members: s.name for s in strata if s.terms}
     if len(sizes) > 1:
         found = ", ".join(f"{name} {size}" for size, name in sizes.items())
         raise InputError(

@@ -9,7 +9,7 @@ from ase.data import atomic_numbers
 
 from stratal.errors import InputError
 from stratal.files.hdf5 import read_hdf5, write_hdf5
-from stratal.potentials.compose import compose, required_strata, strata_for
+from stratal.potentials.compose import compose, names_below, strata_for
 from stratal.potentials.evaluate import Potential
 from stratal.potentials.stratum import Stratum, stratum_name
 
@@ -155,8 +155,7 @@ class Library:
 
     def parents_of(self, numbers: Sequence[int]) -> dict[str, str]:
         """Names and hashes of the strata below that of these elements."""
-        below = [name for name in required_strata(numbers) if name != stratum_name(numbers)]
-        return {name: self.strata[name].physics_hash for name in below}
+        return {name: self.strata[name].physics_hash for name in names_below(numbers)}
 
 
 def read_stratum(file: str | Path) -> Stratum:

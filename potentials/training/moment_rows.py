@@ -16,9 +16,9 @@ from stratal.descriptors.invariants import Moments
 from stratal.descriptors.moments import RadialBasis
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.structures import Structures, bucket
+from stratal.potentials.training.features import VOIGT
 
 ROWS = 64  # atoms per call
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
 class RowSource:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from stratal.descriptors.descriptor import Block, Descriptor
-from stratal.potentials.compose import required_strata
+from stratal.potentials.compose import names_below
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.library import Library
 from stratal.potentials.networks import initial_weights
-from stratal.potentials.stratum import Coupling, Trunk, stratum_name
+from stratal.potentials.stratum import Coupling, Trunk
 from stratal.potentials.training.baseline import targets_of
 from stratal.potentials.training.config import SymmetryFunctionConfig
 from stratal.potentials.training.features import FeatureBatch
@@ -89,8 +89,7 @@ def set_up(
     below: dict[Any, Coupling] = {}
     trunks: list[Trunk] | None = None
     if not is_root:
-        names = [name for name in required_strata(elements) if name != stratum_name(elements)]
-        strata = [library.strata[name] for name in names]
+        strata = [library.strata[name] for name in names_below(elements)]
         below = {key: c for stratum in strata for key, c in stratum.couplings.items()}
         roots = {z: trunk for stratum in strata for z, trunk in stratum.trunks.items()}
         trunks = [roots[z] for z in elements]

@@ -12,7 +12,7 @@ import numpy as np
 from stratal.errors import InputError
 from stratal.potentials.atomic_term import AtomicTerm
 from stratal.potentials.committee import predict_members
-from stratal.potentials.compose import compose_strata, required_strata, short_range_term
+from stratal.potentials.compose import compose_strata, names_below, short_range_term
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.domain import Domain
 from stratal.potentials.evaluate import Potential
@@ -100,11 +100,6 @@ def train_terms(
         },
     )
     return TrainedStratum(stratum, result, time.perf_counter() - began)
-
-
-def names_below(elements: Elements) -> list[str]:
-    """Names of the strata on which that of ``elements`` stands."""
-    return [name for name in required_strata(elements) if name != stratum_name(elements)]
 
 
 def targets_of(
