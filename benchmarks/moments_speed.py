@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -63,34 +64,27 @@ def random_potential(symbols, members: int):
 
     from stratal.potentials.moment_potential import MomentPotential, StratumTerms
     from stratal.potentials.training import TrainConfig
-    from stratal.potentials.training.term_setup import first_term, stacked
+    from stratal.potentials.training.term_setup import random_term
 
     rng = np.random.default_rng(0)
     config = TrainConfig(members=members)
     numbers = tuple(sorted(atomic_numbers[symbol] for symbol in symbols))
+    mixing = random_term(rng, config, config.descriptor, 1).mixing  # shared, as after training
     strata = []
     for size in range(1, min(len(numbers), 3) + 1):
         for elements in combinations(numbers, size):
             terms = [
-                stacked(
-                    [
-                        first_term(rng, config, config.descriptor, elements, center, size == 1)
-                        for _ in range(members)
-                    ]
+                replace(
+                    random_term(rng, config, config.descriptor, size),
+                    mixing=np.repeat(mixing, size, axis=0),
                 )
-                for center in elements
+                for _ in elements
             ]
+            unknown = np.full(2, np.nan)
             strata.append(
-                StratumTerms(
-                    terms=tuple(terms),
-                    domain=(),
-                    calibration=np.full(2, np.nan),
-                    elements=elements,
-                    is_root=size == 1,
-                    descriptor=config.descriptor,
-                )
+                StratumTerms(tuple(terms), (), unknown, elements, size == 1, config.descriptor)
             )
-    return MomentPotential(tuple(strata), numbers)
+    return MomentPotential.of(strata, numbers)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,25 @@
-"""Rotational invariants of moments, in blocks by the neighbor species that they need.
+"""Rotational invariants of moments, and what each set of neighbor species adds to them.
 
-Of each neighbor species the radial functions are first mixed into a few channels, with
-coefficients learned for that pair of species; then moments of equal degree are contracted in
-pairs (three-body terms), and some in triples (four-body terms).
+The radial functions are mixed into a few channels, with coefficients learned for each ordered
+pair of species, and the species then summed: an atom has as many features in an alloy as in a
+pure element. Moments of equal degree are contracted in pairs (three-body terms), and some in
+triples (four-body terms).
+
+What is labelled is what a set of species adds: f(all of them) less what their subsets give, by
+inclusion and exclusion. It vanishes with any one of them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, permutations
+from itertools import combinations
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.descriptor import Block
 from stratal.descriptors.harmonics import triple_coupling
 from stratal.descriptors.moments import RadialBasis, neighborhood_moments
 from stratal.errors import InputError
@@ -29,9 +31,8 @@ TRIPLES = ((1, 1, 2), (2, 2, 2), (1, 2, 3))  # degrees that are contracted by de
 class Moments:
     """Moments of the neighborhood and their invariants; a definition free of elements.
 
-    The features of an atom are, block by block, ``n_radial`` sums of radial functions for each
-    neighbor species; ``l_max * n_channels`` pair contractions for each pair of them; and
-    ``len(triples) * n_triple_channels`` triple contractions for each three of them.
+    The features of an atom are ``n_channels`` sums of radial functions, ``l_max * n_channels``
+    pair contractions and ``len(triples) * n_triple_channels`` triple contractions.
     """
 
     cutoff: float = 5.5  # Å
@@ -70,20 +71,13 @@ class Moments:
 
     @property
     def mixing_shape(self) -> tuple[int, int, int]:
-        """Of the coefficients of one pair of species: degree from 1, channel, function."""
-        return self.l_max, self.n_channels, self.n_radial
+        """Of the coefficients of one ordered pair of species: degree, channel, function."""
+        return self.l_max + 1, self.n_channels, self.n_radial
 
-    def blocks(self, elements: Sequence[int]) -> tuple[Block, ...]:
-        """Blocks of one, two and three neighbor species, in the order of the features."""
-        sizes = {1: self.n_radial, 2: self.l_max * self.n_channels}
-        if self.triples:
-            sizes[3] = len(self.triples) * self.n_triple_channels
-        found, start = [], 0
-        for order, size in sizes.items():
-            for label in combinations_with_replacement(sorted(elements), order):
-                found.append(Block(label, start, size))
-                start += size
-        return tuple(found)
+    @property
+    def n_features(self) -> int:
+        """Features of an atom, whatever surrounds it."""
+        return (self.l_max + 1) * self.n_channels + len(self.triples) * self.n_triple_channels
 
     def moments(
         self, displacements: jax.Array, tile_species: jax.Array, n_species: int
@@ -96,23 +90,19 @@ class Moments:
         found = neighborhood_moments(self.basis, self.l_max, displacements, tile_species, n_species)
         return jnp.moveaxis(found, 0, -1)
 
-    def invariants(self, moments: jax.Array, mixing: jax.Array) -> jax.Array:
-        """Features of atoms of one element, ``(n_features, n_atoms)``, invariant under rotation.
+    def invariants(self, mixed: Sequence[jax.Array]) -> jax.Array:
+        """Features ``(..., n_features, n_atoms)``, invariant under rotation.
 
         Args:
-            moments: of these atoms, ``(n_harmonics, n_species, n_radial, n_atoms)``.
-            mixing: coefficients by neighbor species, ``(n_species, *mixing_shape)``.
+            mixed: by degree ``(..., 2 l + 1, n_channels, n_atoms)``, from `mixed_moments`, summed
+                over the neighbor species that are to be seen.
         """
-        n_species, n_atoms = moments.shape[1], moments.shape[-1]
-        features = [moments[0].reshape(-1, n_atoms)]
-        mixed = [mixed_moments(moments[:, s], mixing[s]) for s in range(n_species)]
-        for a, b in combinations_with_replacement(range(n_species), 2):
-            features += pair_contractions(mixed[a], mixed[b])
-        narrow = [{d: a[:, : self.n_triple_channels] for d, a in own.items()} for own in mixed]
-        by_degrees = [triple_contractions(narrow, degrees_of) for degrees_of in self.triples]
-        for species in combinations_with_replacement(range(n_species), 3):
-            features += [contracted[species] for contracted in by_degrees]
-        return jnp.concatenate(features, axis=0)
+        features = [mixed[0][..., 0, :, :]]
+        for degree in range(1, self.l_max + 1):
+            features.append((mixed[degree] ** 2).sum(axis=-3) * (1.0 / (2 * degree + 1)))
+        narrow = [own[..., : self.n_triple_channels, :] for own in mixed]
+        features += [triple_contraction(narrow, degrees_of) for degrees_of in self.triples]
+        return jnp.concatenate(features, axis=-2)
 
     def to_tree(self) -> dict[str, Any]:
         """Nested dictionary of arrays and strings, for files and hashes."""
@@ -139,72 +129,130 @@ class Moments:
         )
 
 
-def mixed_moments(moments: jax.Array, mixing: jax.Array) -> dict[int, jax.Array]:
-    """Radial functions mixed into channels, by degree ``(2 l + 1, n_channels, n_atoms)``.
+def mixed_moments(moments: jax.Array, mixing: jax.Array) -> list[jax.Array]:
+    """Radial functions of one neighbor species mixed into channels.
 
-    Degree 0 is left out: no contraction uses it.
+    Args:
+        moments: ``(n_harmonics, n_radial, n_atoms)``.
+        mixing: of the pair of species, ``mixing_shape``.
+
+    Returns:
+        by degree ``(2 l + 1, n_channels, n_atoms)``.
     """
-    return {
-        degree: jnp.einsum(
+    return [
+        jnp.einsum(
             "nk,mki->mni",
-            mixing[degree - 1],
+            mixing[degree],
             moments[degree**2 : (degree + 1) ** 2],
             precision="highest",
         )
-        for degree in range(1, len(mixing) + 1)
-    }
+        for degree in range(len(mixing))
+    ]
 
 
-def pair_contractions(a: dict[int, jax.Array], b: dict[int, jax.Array]) -> list[jax.Array]:
-    """Mean over m of a_lm b_lm for every degree, each ``(n_channels, n_atoms)``."""
-    return [(a[degree] * b[degree]).sum(axis=0) / (2 * degree + 1) for degree in a]
-
-
-def triple_contractions(
-    mixed: Sequence[dict[int, jax.Array]], degrees_of: tuple[int, int, int]
-) -> dict[tuple[int, int, int], jax.Array]:
-    """The invariant of three moments, summed over the ways to give them three species.
+def triple_contraction(mixed: Sequence[jax.Array], degrees_of: tuple[int, int, int]) -> jax.Array:
+    """The invariant ``(..., n_channels, n_atoms)`` of three moments of these degrees.
 
     Args:
-        mixed: of each neighbor species, by degree ``(2 l + 1, n_channels, n_atoms)``.
-        degrees_of: their degrees.
-
-    Returns:
-        by unordered triple of species ``(n_channels, n_atoms)``.
+        mixed: by degree ``(..., 2 l + 1, n_channels, n_atoms)``.
+        degrees_of: the three.
     """
     first, second, third = sorted(degrees_of)
-    if second == third:  # the two equal degrees first: their order does not count
-        first, third = third, first
     coupling = triple_coupling(first, second, third)
-    matrix = jnp.asarray(coupling.reshape(-1, coupling.shape[-1]), mixed[0][first].dtype)
-    pairs: dict[tuple[int, int], jax.Array] = {}
-    found: dict[tuple[int, int, int], jax.Array] = {}
-    for species in combinations_with_replacement(range(len(mixed)), 3):
-        total = jnp.zeros((), matrix.dtype)
-        for (a, b, c), count in ways(species, degrees_of).items():
-            if (a, b) not in pairs:
-                outer = mixed[a][first][:, None] * mixed[b][second][None]
-                outer = outer.reshape(-1, *outer.shape[2:])
-                pairs[a, b] = jnp.einsum("pr,pni->rni", matrix, outer, precision="highest")
-            total = total + count * (pairs[a, b] * mixed[c][third]).sum(axis=0)
-        found[species] = total
+    total = jnp.zeros((), mixed[0].dtype)
+    # The sums are sparse: written out, they are one pass without a product's temporary arrays.
+    for r in range(coupling.shape[2]):
+        inner = None
+        for p, q in zip(*np.nonzero(coupling[:, :, r]), strict=True):
+            weight = float(coupling[p, q, r])
+            own = weight * (mixed[first][..., p, :, :] * mixed[second][..., q, :, :])
+            inner = own if inner is None else inner + own
+        if inner is not None:
+            total = total + inner * mixed[third][..., r, :, :]
+    return total
+
+
+def subsets(others: Sequence[int]) -> list[tuple[int, ...]]:
+    """All subsets, smallest first: the neighbor species besides the central one that are seen.
+
+    >>> subsets([3, 5])
+    [(), (3,), (5,), (3, 5)]
+    """
+    return [own for size in range(len(others) + 1) for own in combinations(others, size)]
+
+
+def inclusion(n_others: int) -> np.ndarray:
+    """1 where the second of two `subsets` lies within the first, else 0."""
+    sets = [set(own) for own in subsets(range(n_others))]
+    return np.array([[float(v <= u) for v in sets] for u in sets])
+
+
+def exclusion(n_others: int) -> np.ndarray:
+    """The inverse of `inclusion`: signs by which a subset adds what its own do not give.
+
+    >>> exclusion(2)[-1]
+    array([ 1., -1., -1.,  1.])
+    """
+    sizes = np.array([len(own) for own in subsets(range(n_others))])
+    return inclusion(n_others) * (-1.0) ** (sizes[:, None] - sizes[None, :])
+
+
+def combined(table: np.ndarray, values: Sequence[jax.Array]) -> list[jax.Array]:
+    """Sums of ``values`` with the coefficients of each row, 1, -1 or 0.
+
+    Terms are added in order, so that equal ones cancel exactly.
+    """
+    found = []
+    for row in table:
+        total = None
+        for sign, value in zip(row, values, strict=True):
+            if sign:
+                own = value if sign > 0 else -value
+                total = own if total is None else total + own
+        assert total is not None  # every subset lies within itself
+        found.append(total)
     return found
 
 
-def ways(
-    species: tuple[int, int, int], degrees_of: tuple[int, int, int]
-) -> Counter[tuple[int, int, int]]:
-    """Orders of three species that differ for these degrees, and how often each occurs."""
-    orders = set(permutations(species))
-    distinct = len(set(degrees_of))
-    if distinct == 3:
-        return Counter((a, b, c) for a, b, c in orders)
-    if distinct == 1:
-        return Counter([species] * len(orders))
-    return Counter((min(a, b), max(a, b), c) for a, b, c in orders)
+def features_by_subset(
+    descriptor: Moments,
+    moments: jax.Array,
+    mixing: Sequence[jax.Array],
+    center: int,
+    seen: Sequence[tuple[int, ...]],
+) -> jax.Array:
+    """Features of atoms of one element that see but some of the species around them.
+
+    Args:
+        descriptor: the definition.
+        moments: ``(n_harmonics, n_species, n_radial, n_atoms)``.
+        mixing: of the central species with each, ``mixing_shape``.
+        center: place of the central species, which is always seen.
+        seen: the others, for each case.
+
+    Returns:
+        ``(len(seen), n_features, n_atoms)``.
+    """
+    by_species = {
+        s: mixed_moments(moments[:, s], mixing[s]) for s in {center, *(s for u in seen for s in u)}
+    }
+    mixed = []
+    for degree in range(descriptor.l_max + 1):
+        cases = []
+        for others in seen:
+            total = by_species[center][degree]
+            for s in others:
+                total = total + by_species[s][degree]
+            cases.append(total)
+        mixed.append(jnp.stack(cases))
+    return descriptor.invariants(mixed)
 
 
-def first_mixing(rng: np.random.Generator, descriptor: Moments, n_species: int) -> np.ndarray:
-    """Random coefficients ``(n_species, *mixing_shape)`` to begin a fit with."""
-    shape = (n_species, *descriptor.mixing_shape)
-    return rng.normal(0.0, descriptor.n_radial**-0.5, shape)
+def first_mixing(rng: np.random.Generator, descriptor: Moments) -> np.ndarray:
+    """Coefficients of one pair of species, ``mixing_shape``, to begin a fit with.
+
+    Random, but for degree 0, whose channels are the radial functions themselves.
+    """
+    mixing = rng.normal(0.0, descriptor.n_radial**-0.5, descriptor.mixing_shape)
+    mixing[0] = np.eye(descriptor.n_channels, descriptor.n_radial)
+    return mixing

@@ -63,18 +63,14 @@ class Neighbors:
         beyond = jnp.zeros(3, positions.dtype).at[0].set(2.0 * (self.cutoff + self.skin))
         return jnp.where(self.mask[..., None], vectors, beyond)
 
-    def rows(self, start: jax.Array | int, count: int, structures: Structures) -> Neighbors:
-        """``count`` rows from ``start`` on, as a table whose senders are still all atoms."""
-
-        def part(table: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_slice_in_dim(table, start, count)
-
+    def rows(self, which: jax.Array, structures: Structures) -> Neighbors:
+        """Rows of these numbers, as a table whose senders are still all atoms."""
         return replace(
             self,
-            senders=part(self.senders),
-            shifts=part(self.shifts),
-            mask=part(self.mask),
-            reverse=part(self.reverse),
+            senders=self.senders[which],
+            shifts=self.shifts[which],
+            mask=self.mask[which],
+            reverse=self.reverse[which],
             species=self.species_of_all(structures),
         )
 

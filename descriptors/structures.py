@@ -105,13 +105,10 @@ class Structures:
             system_mask=np.pad(self.system_mask, (0, more_systems)),
         )
 
-    def rows(self, start: jax.Array | int, count: int) -> Structures:
-        """``count`` atoms from ``start`` on, in the same systems."""
+    def rows(self, which: jax.Array) -> Structures:
+        """Atoms of these numbers, in the same systems."""
         names = ("positions", "species", "system", "atom_mask")
-        parts = {
-            name: jax.lax.dynamic_slice_in_dim(getattr(self, name), start, count) for name in names
-        }
-        return replace(self, **parts)
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
     def astype(self, dtype: jax.typing.DTypeLike) -> Structures:
         """Positions and cells in another floating-point type."""

@@ -11,8 +11,10 @@ from ase import units
 
 from stratal.potentials.batch import Predictions, predict_frames
 from stratal.potentials.data.labelled import LabelledData
+from stratal.potentials.evaluate import Potential
 from stratal.potentials.library import Library
 from stratal.potentials.stratum import stratum_name
+from stratal.potentials.trust import PredictedTrust, predict_trust
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Assessment:
     total: Errors
     by_stratum: dict[str, Errors]
     by_group: dict[str, Errors]
+    trust: PredictedTrust | None = None  # where it was asked for
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: errors by name, NaN as None; units eV/atom, eV/Å, eV/Å³."""
@@ -66,8 +69,16 @@ class Assessment:
         return {"units": "eV/atom, eV/Å, eV/Å³", **tables}
 
 
-def assess(library: Library, data: LabelledData, precision: str = "float64") -> Assessment:
+def assess(
+    library: Library, data: LabelledData, precision: str = "float64", trust: bool = False
+) -> Assessment:
     """Predict all structures with the library and compare.
+
+    Args:
+        library: has the strata of all structures.
+        data: labelled structures.
+        precision: ``"float64"`` or ``"float32"``.
+        trust: whether to find uncertainties too.
 
     Raises:
         InputError: the library lacks a stratum for some of the structures.
@@ -75,9 +86,11 @@ def assess(library: Library, data: LabelledData, precision: str = "float64") -> 
     symbols = {
         z: symbol for f in data.frames for z, symbol in zip(f.numbers, f.symbols, strict=True)
     }
-    predictions = predict_frames(
-        data.frames, lambda numbers: library.potential(*(symbols[z] for z in numbers)), precision
-    )
+
+    def potential_of(numbers: tuple[int, ...]) -> Potential:
+        return library.potential(*(symbols[z] for z in numbers))
+
+    predictions = predict_frames(data.frames, potential_of, precision)
     names = [stratum_name(set(frame.symbols)) for frame in data.frames]
     return Assessment(
         data=data,
@@ -85,6 +98,7 @@ def assess(library: Library, data: LabelledData, precision: str = "float64") -> 
         total=errors_between(data, predictions, range(len(data))),
         by_stratum=errors_by(data, predictions, names),
         by_group=errors_by(data, predictions, [group or "(none)" for group in data.groups]),
+        trust=predict_trust(data.frames, potential_of) if trust else None,
     )
 
 

@@ -1,8 +1,14 @@
 """The energy that one stratum gives to the atoms of one element.
 
-A root gives N(x), a network and a linear function of the features x. A higher stratum gives
-N(x) - N(x without its own features): exactly 0 for an atom that lacks one of its elements,
-whatever the network, so what is below stays intact bit for bit ("residual" coupling).
+Its network N has an input for what each set of neighbor species adds to the features: h(V) =
+sum over U within V of K_U x_U + b, for the species V that are seen. The root of an element gives
+N(h(all)). A higher stratum gives what N(h(all)) has beyond the sets that lack one of its
+elements, by inclusion and exclusion: N(ab) - N(a) around a in the pair ab, N(abc) - N(ab) -
+N(ac) + N(a) in a triple. That is exactly 0 for an atom that lacks one of them, whatever the
+weights, so what is below stays intact bit for bit.
+
+Where a stratum shares all but its own K_U with those below, the sum of all is one network, the
+coupling of Hajinazar, Shao and Kolmogorov, PRB 95, 014114 (2017), by Moebius inversion.
 """
 
 from __future__ import annotations
@@ -15,24 +21,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.descriptor import Block
-from stratal.descriptors.invariants import Moments
+from stratal.descriptors.invariants import (
+    Moments,
+    combined,
+    exclusion,
+    features_by_subset,
+    inclusion,
+    subsets,
+)
 
-PLAIN = ("mixing", "shift", "scale", "own", "linear")  # fields that are one array each
+PLAIN = ("mixing", "shift", "scale", "linear")  # fields that are one array each
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class AtomicTerm:
-    """Weights around one central element; committees have a leading axis on every array."""
+    """Weights around one central element.
+
+    The members of a committee share the features; their networks differ. Subsets are those of
+    the stratum's other elements, in the order of `descriptors.invariants.subsets`.
+    """
 
     mixing: jax.Array  # (n_species, *mixing_shape), of radial functions by neighbor species
-    shift: jax.Array  # (n_features,), subtracted; 0 for features that a species can lack
-    scale: jax.Array  # (n_features,), by which features are then multiplied
-    own: jax.Array  # (n_features,), 1 for features that need all elements of the stratum, else 0
-    linear: jax.Array  # (n_features,), eV
-    kernels: tuple[jax.Array, ...]  # (n_in, n_out) each; the last has n_out = 1
-    biases: tuple[jax.Array, ...]  # (n_out,) each
+    shift: jax.Array  # (n_features,), subtracted from the features of the element alone
+    scale: jax.Array  # (n_features,), by which features are multiplied
+    linear: jax.Array  # (n_members, n_subsets, n_features), eV
+    kernels: tuple[jax.Array, ...]  # (n_members, n_subsets, n_features, n_out), (n_members, ...)
+    biases: tuple[jax.Array, ...]  # (n_members, n_out) each; the last has n_out = 1
+
+    @property
+    def n_members(self) -> int:
+        """Networks of the committee."""
+        return self.linear.shape[0]
 
     @property
     def weights(self) -> list[jax.Array]:
@@ -57,37 +77,67 @@ class AtomicTerm:
             biases=tuple(bias for _, bias in sorted(tree["biases"].items())),
         )
 
-    def features(self, descriptor: Moments, moments: jax.Array) -> jax.Array:
-        """Scaled features ``(n_features, n_atoms)`` of moments of atoms of this element."""
-        features = descriptor.invariants(moments, self.mixing)
-        return (features - self.shift[:, None]) * self.scale[:, None]
+    def added(self, features: Sequence[jax.Array]) -> list[jax.Array]:
+        """What each subset adds, ``(n_features, n_atoms)`` each, scaled.
 
-    def energies(self, descriptor: Moments, moments: jax.Array, is_root: bool) -> jax.Array:
-        """Energies ``(n_atoms,)``, eV, of moments ``(n_harmonics, n_species, n, n_atoms)``."""
-        x = self.features(descriptor, moments)
+        Args:
+            features: that atoms have where only this subset is seen, likewise.
+        """
+        first, *others = combined(exclusion(n_others(len(features))), features)
+        scale = self.scale[:, None]
+        return [(first - self.shift[:, None]) * scale, *(own * scale for own in others)]
+
+    def energies(self, added: Sequence[jax.Array], is_root: bool) -> jax.Array:
+        """Energies by each member, ``(n_members, n_atoms)``, eV, of what subsets add."""
+        return jax.vmap(lambda one: one.energy(added, is_root), (BY_MEMBER,))(self)
+
+    def energy(self, added: Sequence[jax.Array], is_root: bool) -> jax.Array:
+        """`energies` of one member, whose arrays lack the axis of members."""
+        order = n_others(len(added))
+        layers = [product(self.kernels[0][u].T, own) for u, own in enumerate(added)]
+        inputs = combined(inclusion(order), layers)
         if is_root:
-            return self.network(product(self.kernels[0].T, x)) + self.linear @ x
-        below = product(self.kernels[0].T, x * (1.0 - self.own)[:, None])
-        own = x * self.own[:, None]
-        with_own = below + product(self.kernels[0].T, own)  # below itself where own is 0
-        return self.network(with_own) - self.network(below) + self.linear @ own
+            linear = sum(self.linear[u] @ own for u, own in enumerate(added))
+            return self.network(inputs[-1]) + linear
+        signs = exclusion(order)[-1]
+        n_atoms = added[0].shape[-1]
+        outputs = jnp.split(self.network(jnp.concatenate(inputs, axis=-1)), len(inputs))
+        total = combined(signs[None], outputs)[0]
+        assert total.shape == (n_atoms,)
+        return total + self.linear[-1] @ added[-1]
 
     def network(self, preactivations: jax.Array) -> jax.Array:
-        """Output ``(n_atoms,)`` of first-layer inputs ``(n_hidden, n_atoms)`` without bias."""
+        """Output ``(n,)`` of first-layer inputs ``(n_hidden, n)`` without bias."""
         hidden = preactivations + self.biases[0][:, None]
         for kernel, bias in zip(self.kernels[1:], self.biases[1:], strict=True):
             hidden = product(kernel.T, jnp.tanh(hidden)) + bias[:, None]
         return hidden[0]
 
 
+# Which arrays have the axis of members, for `jax.vmap`.
+BY_MEMBER = AtomicTerm(None, None, None, 0, 0, 0)  # type: ignore[arg-type]
+
+
+def features_around(
+    descriptor: Moments, term: AtomicTerm, moments: jax.Array, center: int
+) -> list[jax.Array]:
+    """Features ``(n_features, n_atoms)`` for each subset that is seen, of one term alone.
+
+    Args:
+        descriptor: the definition.
+        term: brings the mixing.
+        moments: of the species of the stratum, ``(n_harmonics, n_species, n_radial, n_atoms)``.
+        center: place of the central species among them.
+    """
+    others = [s for s in range(len(term.mixing)) if s != center]
+    return list(features_by_subset(descriptor, moments, term.mixing, center, subsets(others)))
+
+
+def n_others(n_subsets: int) -> int:
+    """How many species have so many subsets."""
+    return n_subsets.bit_length() - 1
+
+
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
     """Matrix product in the full precision of its type."""
     return jnp.matmul(a, b, precision="highest")
-
-
-def own_features(blocks: Sequence[Block], center: int, elements: Sequence[int]) -> np.ndarray:
-    """1 for features that vanish unless all ``elements`` are around, else 0, ``(n_features,)``."""
-    own = np.zeros(sum(block.size for block in blocks))
-    for block in blocks:
-        own[block.features] = block.stratum(center) == tuple(sorted(elements))
-    return own

@@ -87,7 +87,8 @@ def sum_over_rows(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Evaluate the rows of ``table``, those of the atoms from ``first`` on.
 
-    Forces are collected by adding each edge's pull to its two atoms: that needs no memory
+    Rows of one species are taken together, so that what is computed for others can be left
+    out. Forces are collected by adding each edge's pull to its two atoms: that needs no memory
     for edges of other chunks, and takes no longer than to gather reverse edges.
 
     Returns:
@@ -99,21 +100,23 @@ def sum_over_rows(
     structures, table = jax.tree.map(jnp.asarray, (structures, table))
     in_table, dtype = table.senders.shape[0], structures.positions.dtype
     n_rows = min(n_rows, in_table)
+    order = jnp.arange(in_table)
+    if len(potential.elements) > 1:
+        order = jnp.argsort(jnp.asarray(structures.species)[first + order])
 
     def add_chunk(number: jax.Array, sums: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         # The last chunk takes up rows of the one before, so that all have one shape.
         start = jnp.minimum(number * n_rows, in_table - n_rows)
-        rows = table.rows(start, n_rows, structures)
-        receivers = structures.rows(first + start, n_rows)
+        which = jax.lax.dynamic_slice_in_dim(order, start, n_rows)
+        rows = table.rows(which, structures)
+        receivers = structures.rows(first + which)
         displacements = rows.displacements(structures, receivers)
         energies, pull, virials = energies_and_pull(potential, receivers, rows, displacements)
         again = start + jnp.arange(n_rows) < number * n_rows
         pull = jnp.where(again[:, None, None], 0.0, pull)
-        atoms = first + start + jnp.arange(n_rows)
-        forces = sums[1].at[atoms].add(pull.sum(axis=1)).at[rows.senders].add(-pull)
-        put = jax.lax.dynamic_update_slice_in_dim
+        forces = sums[1].at[first + which].add(pull.sum(axis=1)).at[rows.senders].add(-pull)
         energies = energies.astype(dtype)
-        return put(sums[0], energies, start, 0), forces, put(sums[2], virials, start, 0)
+        return sums[0].at[which].set(energies), forces, sums[2].at[which].set(virials)
 
     empty = ((in_table,), (structures.n_atoms, 3), (in_table, 3, 3))
     sums = tuple(jnp.zeros(shape, dtype) for shape in empty)
@@ -166,7 +169,8 @@ def bytes_per_row(potential: Potential, structures: Structures, neighbors: Neigh
     n_rows = min(PROBE, structures.n_atoms)
 
     def some_rows(potential: Any, structures: Structures, table: Neighbors) -> Any:
-        return potential, structures.rows(0, n_rows), table.rows(0, n_rows, structures)
+        which = jnp.arange(n_rows)
+        return potential, structures.rows(which), table.rows(which, structures)
 
     leaves, kind = jax.tree.flatten(jax.eval_shape(some_rows, potential, structures, neighbors))
     return bytes_of(kind, tuple((leaf.shape, leaf.dtype) for leaf in leaves))

@@ -53,8 +53,8 @@ def compose_strata(used: Sequence[Stratum], numbers: tuple[int, ...]) -> Potenti
 
 def compose_terms(used: Sequence[Stratum], numbers: tuple[int, ...]) -> MomentPotential:
     """The potential of strata that add terms; each stands for its own elements only."""
-    return MomentPotential(
-        strata=tuple(
+    return MomentPotential.of(
+        [
             StratumTerms(
                 terms=tuple(stratum.terms[z] for z in stratum.elements),
                 domain=tuple(stratum.domain[z] for z in stratum.elements if stratum.domain),
@@ -64,8 +64,8 @@ def compose_terms(used: Sequence[Stratum], numbers: tuple[int, ...]) -> MomentPo
                 descriptor=stratum.descriptor,  # type: ignore[arg-type]
             )
             for stratum in used
-        ),
-        elements=numbers,
+        ],
+        numbers,
     )
 
 

@@ -1,6 +1,6 @@
 """The domain of a stratum: how far an atom's features are from those it was trained on.
 
-The measure is the Mahalanobis distance of the features of the first member of the committee,
+The measure is the Mahalanobis distance of the atom's features, which the committee shares,
 over that of the farthest atoms of the training set: up to 1 a potential interpolates, far
 above it guesses. Directions in which the training set hardly varies count by a floor, so that
 rounding does not look like distance.

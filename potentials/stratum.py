@@ -82,7 +82,7 @@ class Stratum:
     @property
     def n_members(self) -> int:
         """Members of its committee; 1 where it is none."""
-        return next((len(term.linear) for term in self.terms.values()), 1)
+        return next((term.n_members for term in self.terms.values()), 1)
 
     @property
     def n_weights(self) -> int:

@@ -8,16 +8,20 @@ above 1, see `Domain`) counts its grade on top.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
 
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
+from stratal.potentials.batch import batch_arrays, batches_of
 from stratal.potentials.committee import evaluate_members
-from stratal.potentials.evaluate import Potential
+from stratal.potentials.evaluate import Potential, in_precision
 
 COVERED = 0.9  # part of errors that an interval is to cover
 NORMAL = 1.6448536  # half-width of that interval of a normal distribution, in standard deviations
@@ -35,6 +39,14 @@ class Trust:
     energy: jax.Array  # (n_systems,), eV
     forces: jax.Array  # (n_atoms,), eV/Å, of each component
     grades: jax.Array  # (n_atoms,), 1 at the edge of the training set
+
+
+class PredictedTrust(NamedTuple):
+    """`Trust` of several structures."""
+
+    energy: np.ndarray  # (n,), eV
+    forces: tuple[np.ndarray, ...]  # (n_atoms,) each, eV/Å
+    grades: tuple[np.ndarray, ...]  # (n_atoms,) each
 
 
 def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neighbors) -> Trust:
@@ -56,6 +68,40 @@ def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neig
         forces=of_forces * spread,
         grades=grades,
     )
+
+
+_evaluate_trust = jax.jit(evaluate_trust)
+
+
+def predict_trust(
+    frames: Sequence[Atoms], potential_of: Callable[[tuple[int, ...]], Potential]
+) -> PredictedTrust:
+    """Uncertainties and grades of structures of any sizes and elements, in float64.
+
+    Args:
+        frames: the structures.
+        potential_of: gives the potential for a set of atomic numbers.
+
+    Raises:
+        InputError: what ``potential_of`` raises; overlapping atoms.
+    """
+    energy = np.full(len(frames), np.nan)
+    forces: list[np.ndarray] = [np.zeros(0)] * len(frames)
+    grades: list[np.ndarray] = [np.zeros(0)] * len(frames)
+    with jax.enable_x64(True):
+        for elements, members in batches_of(frames):
+            part = [frames[i] for i in members]
+            potential = in_precision(potential_of(elements), "float64")
+            found = _evaluate_trust(potential, *batch_arrays(potential, part, "float64"))
+            ends = np.cumsum([len(frame) for frame in part])
+            energy[members] = np.asarray(found.energy)[: len(part)]
+            by_frame = [
+                np.split(np.asarray(values)[: ends[-1]], ends[:-1])
+                for values in (found.forces, found.grades)
+            ]
+            for number, of_forces, own in zip(members, *by_frame, strict=True):
+                forces[number], grades[number] = of_forces, own
+    return PredictedTrust(energy, tuple(forces), tuple(grades))
 
 
 def force_spread(forces: jax.Array) -> jax.Array:

@@ -11,7 +11,14 @@ from stratal.files import write_text
 from stratal.potentials.assess import COLUMNS, Assessment
 from stratal.potentials.library import Library
 from stratal.potentials.training.trained import TrainedStratum
-from stratal.report import Report, error_bars, learning_curve, parity_figure
+from stratal.report import (
+    Report,
+    Section,
+    calibration_figure,
+    error_bars,
+    learning_curve,
+    parity_figure,
+)
 
 NAMES = {
     "energy_rmse": "energy RMSE, training (meV/atom)",
@@ -112,6 +119,7 @@ def add_assessment(report: Report, assessment: Assessment, title: str) -> None:
         quantities["force"] = (reference.ravel(), forces.ravel(), "eV/Å")
     names = ["-".join(sorted(set(frame.symbols))) for frame in data.frames]
     section.figure(parity_figure(quantities, names), "Predicted against reference.")
+    add_calibration(section, assessment, with_forces)
     if len(assessment.by_group) > 1:
         section.table(
             ["group", *COLUMNS], [[name, *e.row()] for name, e in assessment.by_group.items()]
@@ -119,3 +127,17 @@ def add_assessment(report: Report, assessment: Assessment, title: str) -> None:
         bars = {name: 1e3 * errors.energy_rmse for name, errors in assessment.by_group.items()}
         largest = dict(sorted(bars.items(), key=lambda item: -item[1])[:25])
         section.figure(error_bars(largest), "Energy errors by group, the largest first.")
+
+
+def add_calibration(section: Section, assessment: Assessment, which: Sequence[int]) -> None:
+    """A figure of force errors against their uncertainties, where these are known."""
+    if assessment.trust is None or not which:
+        return
+    found = [np.asarray(assessment.predictions.forces[i]) for i in which]
+    labels = [np.asarray(assessment.data.forces[i]) for i in which]
+    errors = np.concatenate(found) - np.concatenate(labels)
+    uncertainty = np.concatenate([assessment.trust.forces[i] for i in which])
+    known = np.isfinite(uncertainty)
+    if known.any():
+        figure = calibration_figure({"forces": (errors[known], uncertainty[known])})
+        section.figure(figure, "Errors of forces against their calibrated uncertainties.")

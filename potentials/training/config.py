@@ -47,14 +47,17 @@ class TrainConfig:
     coupling: Literal["residual", "layers", "input", "full"] = "residual"
     members: int = 2  # of the committee
     bootstrap: bool = False  # each member draws its structures anew
-    epochs: int = 300
+    epochs: int = 500
     batch: int = 32  # structures of a minibatch
     learning_rate: float = 3e-3  # of Adam; falls to nothing by a cosine
     energy_weight: float = 1.0  # of (eV/atom)² against ...
-    force_weight: float = 0.01  # ... (eV/Å)², in Å²
+    force_weight: float = 0.03  # ... (eV/Å)², in Å²
     stress_weight: float = 0.003  # ... dE/dstrain per atom, (eV)²
     weight_decay: float = 0.1  # of the kernels of an element
-    coupling_weight_decay: float = 1.0  # of those that a pair or triple adds
+    coupling_weight_decay: float = 0.3  # of what a pair or triple changes in those it inherits
+    # Features that vary less than this, relative to the largest, are not raised to its spread:
+    # they are those that change fast with the positions, and are so kept from being fitted first.
+    spread_floor: float = 0.3
     validation: float = 0.1  # part of the structures that choose the epoch and calibrate; or 0
     patience: int = 0  # epochs without a better validation error before stopping; 0: never
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out
@@ -67,7 +70,14 @@ class TrainConfig:
         check_above(self, (*positive, "checkpoint_interval"))
         check_not_below(
             self,
-            ("force_weight", "stress_weight", "weight_decay", "coupling_weight_decay", "patience"),
+            (
+                "force_weight",
+                "stress_weight",
+                "weight_decay",
+                "coupling_weight_decay",
+                "spread_floor",
+                "patience",
+            ),
         )
         check_common(self)
         _ = self.descriptor  # checks its own

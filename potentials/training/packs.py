@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -56,12 +56,16 @@ class Pack:
     force_mask: jax.Array  # (n_batches, n_frames, 3 n_atoms)
     strain: jax.Array  # (n_batches, n_members, n_frames, 6), eV
     strain_mask: jax.Array  # (n_batches, n_frames)
-    index: np.ndarray = field(metadata={"static": False})  # (n_batches, n_frames); -1: padding
+    index: np.ndarray  # (n_batches, n_frames); -1: padding
 
     @property
     def n_batches(self) -> int:
         """How many minibatches."""
         return len(self.n_atoms)
+
+    def real_rows(self, place: int, number: int) -> np.ndarray:
+        """Which rows of one element in a minibatch are no padding, ``(n_rows,)``."""
+        return np.asarray(self.frame[place][number]) < self.n_atoms.shape[1] - 1
 
     def __getitem__(self, number: jax.Array) -> Pack:
         """One minibatch, without the first axis."""

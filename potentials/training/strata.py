@@ -142,7 +142,10 @@ def settings_of(
     terms = next((s for s in on.strata.values() if s.terms), None)
     if isinstance(config, TrainConfig):
         if terms is not None:
-            config = replace(config, members=terms.n_members, **settings_in(terms.descriptor))
+            hidden = tuple(bias.shape[-1] for bias in next(iter(terms.terms.values())).biases[:-1])
+            config = replace(
+                config, members=terms.n_members, hidden=hidden, **settings_in(terms.descriptor)
+            )
         return config, config.descriptor
     if terms is not None:
         raise InputError(

@@ -111,7 +111,7 @@ def fit_terms(
         store.remove()
     curve = np.asarray(state.curve, float)
     return Fit(
-        params=jax.tree.map(np.asarray, state.best),
+        params=jax.tree.map(np.asarray, problem.whole(state.best)),
         epochs=int(state.epoch),
         curve=curve[np.isfinite(curve[:, 0])],
     )
@@ -206,10 +206,9 @@ def make_judge(
     def judge(
         problem: TermProblem, state: TermState, training: list[Pack], validation: list[Pack]
     ) -> tuple[TermState, dict[str, float]]:
-        of_training = _total_squares(problem, state.average, training)
-        judged = of_training
-        if validated:
-            judged = _total_squares(problem, state.average, validation)
+        weights = problem.whole(state.average)
+        of_training = _total_squares(problem, weights, training)
+        judged = _total_squares(problem, weights, validation) if validated else of_training
         loss_now = weighted(problem, judged).sum()
         better = bool(loss_now < state.best_loss)
         errors = [plain_errors(of_training), plain_errors(judged)]
@@ -237,6 +236,11 @@ def run_key(
 ) -> str:
     """What a checkpoint must belong to: data, frozen weights, start and settings."""
     settings = replace(config, checkpoint_interval=1.0)
-    arrays = [weights, problem.free, [(p.energy, p.forces, p.weight, p.index) for p in training]]
+    arrays = [
+        weights,
+        problem.base,
+        problem.free,
+        [(p.energy, p.forces, p.weight, p.index) for p in training],
+    ]
     leaves = {str(i): np.asarray(x) for i, x in enumerate(jax.tree.leaves(arrays))}
     return digest({"config": repr(settings), "descriptor": repr(problem.descriptor), **leaves})

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from stratal.descriptors.harmonics import n_harmonics
 from stratal.descriptors.invariants import Moments
-from stratal.potentials.atomic_term import AtomicTerm
+from stratal.potentials.atomic_term import BY_MEMBER, AtomicTerm, features_around
 from stratal.potentials.training.packs import Pack
 
 Weights = tuple[AtomicTerm, ...]  # one per central element, a leading axis of members
@@ -22,6 +22,7 @@ Weights = tuple[AtomicTerm, ...]  # one per central element, a leading axis of m
 class TermProblem:
     """What is fixed while the terms of one stratum are fitted."""
 
+    base: Weights  # what the strata below hand down; what is trained is added to it
     free: Weights  # 1 where a weight is trained, 0 where it is frozen
     energy_weight: float = field(metadata={"static": True})
     force_weight: float = field(metadata={"static": True})
@@ -29,15 +30,26 @@ class TermProblem:
     is_root: bool = field(metadata={"static": True})
     descriptor: Moments = field(metadata={"static": True})
 
-    def energies(self, term: AtomicTerm, moments: jax.Array) -> jax.Array:
-        """Energies ``(n_rows,)``, eV, by one member, of flat moments ``(n_rows, n_moments)``."""
-        return term.energies(self.descriptor, self.shaped(moments), self.is_root)
+    def whole(self, trained: Weights) -> Weights:
+        """The weights of the stratum."""
+        return jax.tree.map(jnp.add, self.base, trained)
 
-    def shaped(self, moments: jax.Array) -> jax.Array:
-        """Flat moments ``(n_rows, n_moments)`` as the descriptor has them, atoms last."""
-        n_rows = len(moments)
-        shape = (n_harmonics(self.descriptor.l_max), -1, self.descriptor.n_radial, n_rows)
-        return moments.T.reshape(shape)
+    def added(self, term: AtomicTerm, moments: jax.Array, place: int) -> list[jax.Array]:
+        """What subsets of species add to the features of rows of one element.
+
+        Args:
+            term: of that element.
+            moments: ``(n_rows, n_moments)``.
+            place: of the element in the stratum.
+        """
+        shaped = as_moments(self.descriptor, moments)
+        return term.added(features_around(self.descriptor, term, shaped, place))
+
+
+def as_moments(descriptor: Moments, rows: jax.Array) -> jax.Array:
+    """Flat moments ``(n_rows, n_moments)`` as the descriptor has them, atoms last."""
+    shape = (n_harmonics(descriptor.l_max), -1, descriptor.n_radial, len(rows))
+    return rows.T.reshape(shape)
 
 
 def predict(
@@ -52,13 +64,18 @@ def predict(
     total = jnp.zeros(())
     n_frames = batch.n_atoms.shape[-1]
     parts = zip(weights, batch.moments, batch.jacobian, batch.frame, strict=True)
-    for term, moments, jacobian, frame in parts:
+    for place, (term, moments, jacobian, frame) in enumerate(parts):
 
-        def with_slopes(own: AtomicTerm, rows: jax.Array = moments) -> tuple[jax.Array, jax.Array]:
-            values, pull_back = jax.vjp(lambda m: problem.energies(own, m), rows)
+        def of_rows(rows: jax.Array, own: AtomicTerm = term, place: int = place) -> list[jax.Array]:
+            return problem.added(own, rows, place)
+
+        def with_slopes(own: AtomicTerm, added: list[jax.Array]) -> tuple[jax.Array, Any]:
+            values, pull_back = jax.vjp(lambda x: own.energy(x, problem.is_root), added)
             return values, pull_back(jnp.ones_like(values))[0]
 
-        values, slopes = jax.vmap(with_slopes)(term)
+        added, pull_back = jax.vjp(of_rows, moments)
+        values, pulls = jax.vmap(with_slopes, (BY_MEMBER, None))(term, added)
+        (slopes,) = jax.vmap(pull_back)(pulls)
         gradient = jnp.einsum("mrf,rfq->rmq", slopes, jacobian, precision="highest")
         both = jnp.concatenate([values.T[..., None], gradient], axis=-1)
         total = total + jax.ops.segment_sum(both, frame, n_frames)
@@ -104,26 +121,25 @@ def weighted(problem: TermProblem, sums: jax.Array) -> jax.Array:
     return 1e4 * jnp.einsum("q,qm->m", factors.astype(means.dtype), means)
 
 
-def loss(problem: TermProblem, weights: Weights, batch: Pack) -> jax.Array:
-    """Weighted mean squares of a minibatch, summed over the members, which share nothing."""
-    return weighted(problem, squares(problem, weights, batch)).sum()
+def loss(problem: TermProblem, trained: Weights, batch: Pack) -> jax.Array:
+    """Weighted mean squares of a minibatch, summed over the members."""
+    return weighted(problem, squares(problem, problem.whole(trained), batch)).sum()
 
 
 def total_squares(problem: TermProblem, weights: Weights, packs: list[Pack]) -> jax.Array:
     """`squares` summed over all minibatches."""
-    total = jnp.zeros((3, 2, weights[0].linear.shape[0]))
+    total = jnp.zeros((3, 2, weights[0].n_members))
     for pack in packs:
         total = total + jax.lax.map(lambda b: squares(problem, weights, b), pack).sum(axis=0)
     return total
 
 
 def decay_of(n_layers: int) -> Any:
-    """Which weights are drawn to zero: kernels and linear ones, not biases or mixing."""
+    """Which weights are drawn to the base: kernels and linear ones, not biases or mixing."""
     return AtomicTerm(
         mixing=False,
         shift=False,
         scale=False,
-        own=False,
         linear=True,
         kernels=(True,) * n_layers,
         biases=(False,) * n_layers,

@@ -1,4 +1,10 @@
-"""Where the fit of one stratum's terms begins: first weights, scaling, what stays frozen."""
+"""Where the fit of one stratum's terms begins: first weights, scaling, what stays frozen.
+
+A pair begins as if its second element were the first: the mixing of the pair and the network
+are those of the element below. A triple begins from both its pairs around each element, a + b
+less what both have in common. What is trained is the difference, which weight decay keeps
+small; so little is left to learn, and where there are no data the strata below stand.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.harmonics import n_harmonics
-from stratal.descriptors.invariants import Moments, first_mixing
-from stratal.errors import InputError
-from stratal.potentials.atomic_term import AtomicTerm, own_features
+from stratal.descriptors.invariants import Moments, first_mixing, subsets
+from stratal.potentials.atomic_term import AtomicTerm, features_around
 from stratal.potentials.networks import initial_weights
 from stratal.potentials.stratum import Stratum
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.packs import Pack
-from stratal.potentials.training.term_problem import TermProblem, Weights
+from stratal.potentials.training.term_problem import TermProblem, Weights, as_moments
 
 Elements = tuple[int, ...]
 OUTPUT = 0.3  # size of the first output weights, in units of LeCun's rule
-SPREAD_FLOOR = 1e-3  # features that vary less (relative to the largest) are not blown up further
 
 
 def set_up_terms(
@@ -31,7 +34,7 @@ def set_up_terms(
     below: Mapping[str, Stratum],
     packs: Sequence[Pack],
 ) -> tuple[TermProblem, Weights]:
-    """The problem of one stratum and the weights to begin with.
+    """The problem of one stratum and the weights to begin with, less what it inherits.
 
     Args:
         elements: of the stratum, ascending.
@@ -41,189 +44,175 @@ def set_up_terms(
         packs: minibatches of its training structures, for the scaling.
     """
     rng = np.random.default_rng(config.seed)
-    is_root = not below
-    terms, free = [], []
+    base, first, free = [], [], []
     for place, center in enumerate(elements):
         parents = [s for s in below.values() if center in s.terms and s.descriptor == descriptor]
-        members = []
-        for member in range(config.members):
-            own = first_term(rng, config, descriptor, elements, center, is_root)
-            members.append(inherit_mixing(own, member, elements, center, parents))
-        term = stacked(members)
-        term = replace(term, **scaling_of(term, place, packs, descriptor, elements, is_root))
-        mask = free_weights(term, elements, center, parents)
-        if not config.linear:
-            mask = replace(mask, linear=np.zeros_like(term.linear))
-        if config.coupling in ("input", "layers") and parents:
-            term, mask = share_network(term, mask, config, elements, center, parents, descriptor)
-        terms.append(term)
-        free.append(mask)
+        new = random_term(rng, config, descriptor, len(elements))
+        if parents:
+            own = inherited(new, elements, center, parents)
+            new = jax.tree.map(np.zeros_like, own)
+        else:
+            scaling = scaling_of(new, place, packs, descriptor, config.spread_floor)
+            own = replace(jax.tree.map(np.zeros_like, new), **scaling, mixing=new.mixing)
+            new = replace(new, **{key: np.zeros_like(value) for key, value in scaling.items()})
+            new = replace(new, mixing=np.zeros_like(new.mixing))
+        base.append(own)
+        first.append(new)
+        free.append(free_weights(own, config, elements, parents, is_root=not below))
     problem = TermProblem(
+        base=as_float32(tuple(base)),
         free=as_float32(tuple(free)),
         energy_weight=config.energy_weight,
         force_weight=config.force_weight,
         stress_weight=config.stress_weight,
-        is_root=is_root,
+        is_root=not below,
         descriptor=descriptor,
     )
-    return problem, as_float32(tuple(terms))
+    return problem, as_float32(tuple(first))
 
 
-def first_term(
-    rng: np.random.Generator,
-    config: TrainConfig,
-    descriptor: Moments,
-    elements: Elements,
-    center: int,
-    is_root: bool,
+def random_term(
+    rng: np.random.Generator, config: TrainConfig, descriptor: Moments, n_species: int
 ) -> AtomicTerm:
-    """Random first weights of one member, unscaled."""
-    blocks = descriptor.blocks(elements)
-    n_features = sum(block.size for block in blocks)
-    kernels, biases = initial_weights(rng, (n_features, *config.hidden, 1))
-    kernels[-1] = OUTPUT * kernels[-1]
-    own = np.ones(n_features) if is_root else own_features(blocks, center, elements)
+    """First weights where nothing is inherited, unscaled; all species are alike."""
+    members = []
+    for _ in range(config.members):
+        kernels, biases = initial_weights(rng, (descriptor.n_features, *config.hidden, 1))
+        kernels[-1] = OUTPUT * kernels[-1]
+        members.append((kernels, biases))
+    kernels, biases = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
+    n_subsets = 2 ** (n_species - 1)
+    mixing = first_mixing(rng, descriptor)
     return AtomicTerm(
-        mixing=first_mixing(rng, descriptor, len(elements)),
-        shift=np.zeros(n_features),
-        scale=np.ones(n_features),
-        own=own,
-        linear=np.zeros(n_features),
-        kernels=tuple(kernels),
+        mixing=np.repeat(mixing[None], n_species, axis=0),
+        shift=np.zeros(descriptor.n_features),
+        scale=np.ones(descriptor.n_features),
+        linear=np.zeros((config.members, n_subsets, descriptor.n_features)),
+        kernels=(np.repeat(kernels[0][:, None], n_subsets, axis=1), *kernels[1:]),
         biases=tuple(biases),
     )
 
 
-def inherit_mixing(
-    term: AtomicTerm, member: int, elements: Elements, center: int, parents: Sequence[Stratum]
+def inherited(
+    like: AtomicTerm, elements: Elements, center: int, parents: Sequence[Stratum]
 ) -> AtomicTerm:
-    """Radial mixing of pairs of species that a stratum below knows is taken over."""
-    mixing = np.array(term.mixing)
+    """The term of the strata below around one element, put together.
+
+    Those of the most elements count once each, the ones that they share as often less: weights
+    are a + b - c of pairs a and b on a root c. So a stratum whose elements below all share one
+    network begins with that network.
+    """
+    mixing = np.array(like.mixing)
+    known: dict[int, np.ndarray] = {}
     for parent in parents:
-        for place, element in enumerate(parent.elements):
-            mixing[elements.index(element)] = parent.terms[center].mixing[member, place]
-    return replace(term, mixing=mixing)
+        known.update(zip(parent.elements, parent.terms[center].mixing, strict=True))
+    for place, z in enumerate(elements):
+        mixing[place] = known.get(z, known[center])
+    highest = max(len(parent.elements) for parent in parents)
+    top = [parent for parent in parents if len(parent.elements) == highest]
+    root = [parent for parent in parents if len(parent.elements) < highest]
+    shares = [(parent, 1.0 if root else 1.0 / len(top)) for parent in top]
+    if root:
+        shares.append((root[0], 1.0 - len(top)))
+    others = [z for z in elements if z != center]
+    seen = subsets(others)
+
+    def first_layer(name: str) -> np.ndarray:
+        parts = []
+        for subset in seen:
+            total = np.zeros(())
+            for parent, share in shares:
+                theirs = subsets([z for z in parent.elements if z != center])
+                place = theirs.index(tuple(z for z in subset if z in parent.elements))
+                term = parent.terms[center]
+                table = term.linear if name == "linear" else term.kernels[0]
+                total = total + share * np.asarray(table[:, place])
+            parts.append(total)
+        return np.stack(parts, axis=1)
+
+    def later(name: str, skip: int = 0) -> tuple[np.ndarray, ...]:
+        arrays = [
+            [share * np.asarray(a) for a in getattr(parent.terms[center], name)[skip:]]
+            for parent, share in shares
+        ]
+        return tuple(sum(own) for own in zip(*arrays, strict=True))  # type: ignore[misc]
+
+    one = parents[0].terms[center]
+    linear = first_layer("linear")
+    linear[:, :-1] = 0.0  # cancels in a higher stratum, as the output's bias does
+    biases = later("biases")
+    return AtomicTerm(
+        mixing=mixing,
+        shift=np.asarray(one.shift),
+        scale=np.asarray(one.scale),
+        linear=linear,
+        kernels=(first_layer("kernels"), *later("kernels", 1)),
+        biases=(*biases[:-1], np.zeros_like(biases[-1])),
+    )
 
 
 def free_weights(
-    term: AtomicTerm, elements: Elements, center: int, parents: Sequence[Stratum]
+    term: AtomicTerm,
+    config: TrainConfig,
+    elements: Elements,
+    parents: Sequence[Stratum],
+    is_root: bool,
 ) -> AtomicTerm:
-    """1 where a weight is trained: all but the scaling and the mixing of known pairs."""
+    """1 where a weight is trained: never the scaling and the mixing of known pairs.
+
+    With ``coupling = "input"`` of the network only the first layer's part for features that
+    all elements make (Hajinazar et al.), with ``"layers"`` also the later layers.
+    """
     known = {z for parent in parents for z in parent.elements}
+    free = jax.tree.map(np.ones_like, term)
     mixing = np.ones_like(term.mixing)
-    mixing[:, [elements.index(z) for z in known]] = 0.0
-    ones = jax.tree.map(np.ones_like, term)
-    return replace(
-        ones,
+    mixing[[place for place, z in enumerate(elements) if z in known]] = 0.0
+    if is_root and len(elements) == 1:
+        mixing[:, 0] = 0.0  # all radial functions stand for themselves: nothing to be mixed
+    linear = np.zeros_like(term.linear)
+    if config.linear:  # of a higher stratum all but the last cancel
+        linear[:, slice(None) if is_root else slice(-1, None)] = 1.0
+    free = replace(
+        free,
         mixing=mixing,
         shift=np.zeros_like(term.shift),
         scale=np.zeros_like(term.scale),
-        own=np.zeros_like(term.own),
+        linear=linear,
     )
+    if config.coupling not in ("input", "layers") or not parents:
+        return free
+    kernel = np.zeros_like(term.kernels[0])
+    kernel[:, -1] = 1.0
+    later = (*free.kernels[1:], *free.biases)
+    if config.coupling == "input":
+        later = jax.tree.map(np.zeros_like, later)
+    n_later = len(free.kernels) - 1
+    return replace(free, kernels=(kernel, *later[:n_later]), biases=later[n_later:])
 
 
 def scaling_of(
-    term: AtomicTerm,
-    place: int,
-    packs: Sequence[Pack],
-    descriptor: Moments,
-    elements: Elements,
-    is_root: bool,
+    term: AtomicTerm, place: int, packs: Sequence[Pack], descriptor: Moments, floor: float
 ) -> dict[str, np.ndarray]:
-    """Shift and scale of every feature and member over the training atoms of one element.
+    """Shift and scale of every feature over the training atoms of one element.
 
-    Features that need another element than the center have no shift: they must keep their 0.
+    Features that vary less than ``floor`` times the largest are scaled as if they varied so much.
     """
-    sums = np.zeros((3, *term.shift.shape))
 
     @jax.jit
-    def sums_of(mixing: jax.Array, moments: jax.Array, real: jax.Array) -> jax.Array:
-        shape = (n_harmonics(descriptor.l_max), len(elements), -1, len(moments))
-        shaped = moments.T.reshape(shape)
+    def sums_of(moments: jax.Array, real: jax.Array) -> jax.Array:
+        features = features_around(descriptor, term, as_moments(descriptor, moments), place)[-1]
+        features = features * real
+        return jnp.stack([features.sum(1), (features**2).sum(1)])
 
-        def of_member(own: jax.Array) -> jax.Array:
-            features = descriptor.invariants(shaped, own) * real
-            ones = jnp.broadcast_to(real, features.shape)
-            return jnp.stack([ones.sum(1), features.sum(1), (features**2).sum(1)])
-
-        return jnp.swapaxes(jax.vmap(of_member)(mixing), 0, 1)
-
-    mixing = jnp.asarray(term.mixing, jnp.float32)
+    count, sums = 0.0, np.zeros((2, descriptor.n_features))
     for pack in packs:
         for batch in range(pack.n_batches):
-            real = pack.frame[place][batch] < pack.n_atoms.shape[1] - 1
-            real = np.asarray(real, np.float32)
-            sums += np.asarray(sums_of(mixing, pack.moments[place][batch], real), float)
-    count = np.maximum(sums[0], 1.0)
-    mean, square = sums[1] / count, sums[2] / count
-    center = elements[place]
-    can_vanish = np.concatenate(
-        [
-            np.full(block.size, set(block.neighbors) != {center})
-            for block in descriptor.blocks(elements)
-        ]
-    )
-    shift = mean if is_root and len(elements) == 1 else np.where(can_vanish, 0.0, mean)
-    spread = np.sqrt(np.maximum(square - 2 * shift * mean + shift**2, 0.0))
-    floor = SPREAD_FLOOR * spread.max(axis=1, keepdims=True)
-    return {"shift": shift, "scale": 1.0 / np.maximum(spread, np.maximum(floor, 1e-12))}
-
-
-def share_network(
-    term: AtomicTerm,
-    free: AtomicTerm,
-    config: TrainConfig,
-    elements: Elements,
-    center: int,
-    parents: Sequence[Stratum],
-    descriptor: Moments,
-) -> tuple[AtomicTerm, AtomicTerm]:
-    """Take the network of the element over and free only what its own features touch.
-
-    With ``"input"`` those are their rows of the first layer (Hajinazar et al.); with
-    ``"layers"`` also the later layers, which begin as the element's.
-    """
-    for parent in parents:
-        theirs = parent.info.get("config", {}).get("coupling")
-        if len(parent.elements) > 1 and theirs != config.coupling:
-            raise InputError(
-                f"train.coupling = {config.coupling!r}: stratum {parent.name} below was trained "
-                f"with {theirs!r} and shares no network with its elements. Train all strata of the "
-                f"library with one of the two, or give 'residual'."
-            )
-    root = next(p for p in parents if p.elements == (center,)).terms[center]
-    blocks = {block.neighbors: block.features for block in descriptor.blocks(elements)}
-    kernel = np.zeros_like(np.repeat(term.kernels[0][..., :1], root.kernels[0].shape[2], axis=2))
-    shift, scale = np.array(term.shift), np.array(term.scale)
-    for parent in sorted(parents, key=lambda s: len(s.elements)):
-        theirs = parent.terms[center]
-        for block in descriptor.blocks(parent.elements):
-            here = blocks[block.neighbors]
-            kernel[:, here] = theirs.kernels[0][:, block.features]
-            shift[:, here] = theirs.shift[:, block.features]
-            scale[:, here] = theirs.scale[:, block.features]
-    own = np.asarray(term.own)
-    rows = np.zeros_like(kernel) + own[..., None]
-    later = 1.0 if config.coupling == "layers" else 0.0
-    shared = replace(
-        term,
-        shift=shift,
-        scale=scale,
-        kernels=(kernel, *(np.array(k) for k in root.kernels[1:])),
-        biases=tuple(np.array(b) for b in root.biases),
-    )
-    mask = replace(
-        free,
-        linear=own * free.linear,
-        kernels=(rows, *(np.full_like(k, later) for k in root.kernels[1:])),
-        biases=tuple(np.full_like(b, later) for b in root.biases),
-    )
-    return shared, mask
-
-
-def stacked(members: Sequence[AtomicTerm]) -> AtomicTerm:
-    """Members of a committee along a leading axis."""
-    return jax.tree.map(lambda *arrays: np.stack(arrays), *members)
+            real = np.asarray(pack.real_rows(place, batch), np.float32)
+            count += real.sum()
+            sums += np.asarray(sums_of(pack.moments[place][batch], real), float)
+    mean, square = sums / max(count, 1.0)
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    return {"shift": mean, "scale": 1.0 / np.maximum(spread, max(floor * spread.max(), 1e-12))}
 
 
 def as_float32(weights: Weights) -> Weights:

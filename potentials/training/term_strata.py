@@ -63,12 +63,11 @@ def train_terms(
     reference = atomic_energies(data, elements) if is_root else np.zeros(len(elements))
     targets = targets_of(data, elements, config, below, reference)
     training = in_training(len(data), config)
-    parts = [np.flatnonzero(training), np.flatnonzero(~training)]
     packs = [
         pack(data.take(part), targets.take(part), descriptor, elements, config.batch, config.seed)
         if len(part)
         else []
-        for part in parts
+        for part in (np.flatnonzero(training), np.flatnonzero(~training))
     ]
     problem, weights = set_up_terms(elements, config, descriptor, below, packs[0])
     decay = config.weight_decay if is_root else config.coupling_weight_decay
@@ -82,7 +81,6 @@ def train_terms(
         library.path / scratch / f"{name}.checkpoint.h5",
     )
     fitted: Weights = result.params  # type: ignore[assignment]
-    calibration = calibrate(problem, fitted, packs[1])
     stratum = Stratum(
         elements=elements,
         descriptor=descriptor,
@@ -96,7 +94,7 @@ def train_terms(
         level_of_theory=data.level_of_theory,
         info={
             **information(source, config, training, result.epochs, errors_of(result)),
-            "calibration": calibration,
+            "calibration": calibrate(problem, fitted, packs[1]),
         },
     )
     return TrainedStratum(stratum, result, time.perf_counter() - began)
@@ -172,12 +170,12 @@ def calibrate(problem: TermProblem, weights: Weights, packs: list[Pack]) -> dict
     for own in packs:
         for number in range(own.n_batches):
             energy, force, _ = (np.asarray(r, float) for r in of_batch(weights, own, number))
-            real = np.asarray(own.weight[number][0]) > 0
+            real = np.asarray(own.index[number]) >= 0  # whatever their weight
             energies.append(energy[:, real])
             mask = np.asarray(own.force_mask[number]).reshape(len(real), -1, 3)[..., 0] > 0
             split = force.reshape(*force.shape[:2], -1, 3)
             forces.append(split[:, mask & real[:, None]])
-    if not energies or len(weights[0].linear) < 2:
+    if not energies or weights[0].n_members < 2:
         return {}
     energy, force = np.concatenate(energies, axis=1), np.concatenate(forces, axis=1)
     spread = np.asarray(force_spread(force))[:, None]
@@ -188,13 +186,12 @@ def calibrate(problem: TermProblem, weights: Weights, packs: list[Pack]) -> dict
 
 
 def domain_of(problem: TermProblem, weights: Weights, packs: list[Pack], place: int) -> Domain:
-    """The domain of the training atoms of one element, by the first member's features."""
-    descriptor = problem.descriptor
-    first = jax.tree.map(lambda a: jnp.asarray(a[0]), weights[place])
-    features_of = jax.jit(lambda m: first.features(descriptor, problem.shaped(m)).T)
+    """The domain of the training atoms of one element, by what subsets of species add."""
+    term = jax.tree.map(jnp.asarray, weights[place])
+    features_of = jax.jit(lambda m: jnp.concatenate(problem.added(term, m, place)).T)
     found = []
     for own in packs:
         for batch in range(own.n_batches):
-            real = np.asarray(own.frame[place][batch]) < own.n_atoms.shape[1] - 1
+            real = own.real_rows(place, batch)
             found.append(np.asarray(features_of(own.moments[place][batch]), float)[real])
     return Domain.around(np.concatenate(found))

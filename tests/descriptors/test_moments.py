@@ -17,7 +17,13 @@ from scipy.special import sph_harm_y
 
 from stratal.descriptors import Moments, Structures, neighbor_list
 from stratal.descriptors.harmonics import harmonics, slopes, triple_coupling
-from stratal.descriptors.invariants import first_mixing
+from stratal.descriptors.invariants import (
+    combined,
+    exclusion,
+    features_by_subset,
+    first_mixing,
+    subsets,
+)
 from stratal.descriptors.moments import RadialBasis
 from stratal.errors import InputError
 
@@ -38,15 +44,21 @@ def cluster(seed: int, n_atoms: int = 7) -> Atoms:
 
 def features(atoms: Atoms, moments: Moments = MOMENTS, elements=ELEMENTS) -> np.ndarray:
     """``(n_atoms, n_features)`` in float64, with one fixed mixing."""
+    return by_subset(atoms, [tuple(range(1, len(elements)))], moments, elements)[0]
+
+
+def by_subset(atoms: Atoms, seen, moments: Moments = MOMENTS, elements=ELEMENTS) -> np.ndarray:
+    """``(len(seen), n_atoms, n_features)`` with the first species always seen."""
     with jax.enable_x64(True):
         structures = Structures.from_atoms(atoms, elements)
         neighbors = neighbor_list(structures, moments.cutoff)
-        mixing = first_mixing(np.random.default_rng(7), moments, len(ELEMENTS))
-        places = np.searchsorted(ELEMENTS, elements)
+        rng = np.random.default_rng(7)
+        mixing = [jnp.asarray(first_mixing(rng, moments)) for _ in ELEMENTS]
+        mixing = [mixing[place] for place in np.searchsorted(ELEMENTS, elements)]
         found = moments.moments(
             neighbors.displacements(structures), neighbors.tile_species(structures), len(elements)
         )
-        return np.asarray(moments.invariants(found, jnp.asarray(mixing[places]))).T
+        return np.asarray(features_by_subset(moments, found, mixing, 0, seen)).swapaxes(1, 2)
 
 
 def test_harmonics_are_scipys():
@@ -126,16 +138,26 @@ def test_features_do_not_change_under_rotation_inversion_and_permutation(seed):
     assert_allclose(features(atoms[order]), expected[order], rtol=1e-9, atol=1e-11)
 
 
-def test_a_block_vanishes_without_its_species():
+def test_what_a_set_of_species_adds_vanishes_without_one_of_them():
     atoms = cluster(3)
     atoms.numbers[:] = [29, 46] * 3 + [29]
-    values = features(atoms)
-    for block in MOMENTS.blocks(ELEMENTS):
-        own = values[:, block.features]
-        if 47 in block.neighbors:
-            assert not own.any(), block
+    seen = subsets([1, 2])
+    added = combined(exclusion(2), by_subset(atoms, seen))
+    for species, own in zip(seen, added, strict=True):
+        if 2 in species:  # Ag
+            assert not np.any(own), species
         else:
-            assert np.abs(own).max() > 0, block
+            assert np.abs(own).max() > 0, species
+    assert_allclose(sum(added), features(atoms), rtol=1e-9, atol=1e-12)
+
+
+def test_species_that_are_not_seen_do_not_count():
+    atoms = cluster(3)
+    without = atoms[[z != 46 for z in atoms.numbers]]
+    kept = [i for i, z in enumerate(atoms.numbers) if z != 46]
+    assert_allclose(
+        by_subset(atoms, [(2,)])[0][kept], by_subset(without, [(2,)])[0], rtol=1e-10, atol=1e-12
+    )
 
 
 def test_a_supercell_has_the_same_features():
@@ -152,7 +174,7 @@ def test_pair_contractions_are_sums_over_pairs_of_neighbors():
     atoms.numbers[:] = 29
     narrow = replace(MOMENTS, triples=())
     values = features(atoms, narrow, (29,))
-    mixing = first_mixing(np.random.default_rng(7), narrow, len(ELEMENTS))[0]
+    mixing = first_mixing(np.random.default_rng(7), narrow)
     vectors = atoms.positions[1:] - atoms.positions[0]
     lengths = np.linalg.norm(vectors, axis=1)
     near = lengths < narrow.cutoff
@@ -160,12 +182,11 @@ def test_pair_contractions_are_sums_over_pairs_of_neighbors():
     with jax.enable_x64(True):
         radial = np.array(narrow.basis(jnp.asarray(lengths)))  # (n_radial, n)
     cosine = np.clip((vectors / lengths[:, None]) @ (vectors / lengths[:, None]).T, -1, 1)
-    start = narrow.n_radial
     for degree, channel in product(range(1, 5), range(narrow.n_channels)):
-        weights = mixing[degree - 1, channel] @ radial
+        weights = mixing[degree, channel] @ radial
         legendre = np.polynomial.legendre.Legendre.basis(degree)(cosine)
         expected = weights @ legendre @ weights
-        found = values[0, start + (degree - 1) * narrow.n_channels + channel]
+        found = values[0, degree * narrow.n_channels + channel]
         assert_allclose(found, expected, rtol=1e-10)
 
 

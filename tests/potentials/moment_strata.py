@@ -11,7 +11,7 @@ from stratal.potentials.atomic_term import AtomicTerm
 from stratal.potentials.domain import Domain
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training import TrainConfig
-from stratal.potentials.training.term_setup import first_term, stacked
+from stratal.potentials.training.term_setup import random_term
 
 MOMENTS = Moments(cutoff=4.5, n_radial=3, l_max=2, n_channels=2, n_triple_channels=2, triples=())
 TRIPLES = replace(MOMENTS, triples=((1, 1, 2), (2, 2, 2)))
@@ -35,16 +35,12 @@ def random_moment_strata(
     for size in (1, 2, 3) if roots else (2, 3):
         for elements in combinations(numbers, size):
             below = [stratum_name(c) for n in range(1, size) for c in combinations(elements, n)]
+            below_here = [strata[name] for name in below]
             terms = {
-                center: stacked(
-                    [
-                        random_term(rng, config, descriptor, elements, center, size == 1)
-                        for _ in range(members)
-                    ]
-                )
-                for center in elements
+                z: random_weights(rng, config, descriptor, elements, z, below_here)
+                for z in elements
             }
-            n_features = sum(block.size for block in descriptor.blocks(elements))
+            n_features = descriptor.n_features * 2 ** (size - 1)
             strata[stratum_name(elements)] = Stratum(
                 elements=elements,
                 descriptor=descriptor,
@@ -58,12 +54,24 @@ def random_moment_strata(
     return strata
 
 
-def random_term(rng, config, descriptor, elements, center, is_root) -> AtomicTerm:
-    term = first_term(rng, config, descriptor, elements, center, is_root)
+def random_weights(rng, config, descriptor, elements, center, below) -> AtomicTerm:
+    """Random but for the mixing and scaling, which are those of the strata below."""
+    term = random_term(rng, config, descriptor, len(elements))
+    mixing = rng.normal(0, 0.5, term.mixing.shape)
+    shift = rng.normal(size=term.shift.shape)
+    scale = rng.uniform(0.1, 0.4, term.scale.shape)
+    for parent in below:
+        if center in parent.terms and parent.descriptor == descriptor:
+            theirs = parent.terms[center]
+            shift, scale = theirs.shift, theirs.scale
+            for z, own in zip(parent.elements, theirs.mixing, strict=True):
+                mixing[elements.index(z)] = own
     return replace(
         term,
-        shift=rng.normal(size=term.shift.shape) * (1.0 if is_root else 0.0),
-        scale=rng.uniform(0.1, 0.4, term.scale.shape),
+        mixing=mixing,
+        shift=shift,
+        scale=scale,
         linear=rng.normal(0, 0.1, term.linear.shape),
+        kernels=tuple(k + rng.normal(0, 0.1, k.shape) for k in term.kernels),
         biases=tuple(rng.normal(0, 0.3, b.shape) for b in term.biases),
     )

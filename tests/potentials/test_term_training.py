@@ -116,8 +116,8 @@ def test_elements_stay_bit_for_bit(data, library, tmp_path):
     assert pair.stratum.physics_hash == library.strata["Ag-Cu"].physics_hash
     for center, place in ((29, 0), (47, 1)):  # mixing known below is taken over
         assert_array_equal(
-            pair.stratum.terms[center].mixing[:, place],
-            library.strata[{29: "Cu", 47: "Ag"}[center]].terms[center].mixing[:, 0],
+            pair.stratum.terms[center].mixing[place],
+            library.strata[{29: "Cu", 47: "Ag"}[center]].terms[center].mixing[0],
         )
 
 

@@ -1,5 +1,6 @@
 """Potentials of moments: strata as terms that are added, committees, domains."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,17 +9,22 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.data import chemical_symbols
 from numpy.testing import assert_allclose, assert_array_equal
-from tests.potentials.moment_strata import TRIPLES, random_moment_strata
+from tests.potentials.moment_strata import TRIPLES, random_moment_strata, random_weights
 
 from stratal.descriptors import Structures, neighbor_list
+from stratal.descriptors.invariants import subsets
 from stratal.errors import InputError
 from stratal.potentials import Library, in_precision
 from stratal.potentials.chunks import evaluate_at_once as evaluate
 from stratal.potentials.committee import evaluate_members, predict_members
 from stratal.potentials.compose import compose as compose_potential
-from stratal.potentials.compose import compose_strata
+from stratal.potentials.compose import compose_strata, names_below
 from stratal.potentials.domain import Domain
+from stratal.potentials.stratum import Stratum, stratum_name
+from stratal.potentials.training import TrainConfig
+from stratal.potentials.training.term_setup import inherited, random_term
 
 
 def compose(strata, elements) -> Any:
@@ -81,21 +87,74 @@ def test_forces_and_stress_are_derivatives():
 
 @pytest.mark.parametrize("symbols", [("Cu",), ("Cu", "Pd"), ("Pd", "Ag")])
 def test_what_is_below_stays_bit_for_bit(symbols):
-    # The same compiled shape with the terms of the higher strata and without.
+    # One compiled program; the strata of elements that are not there get other weights.
     atoms = alloy(*symbols)
-    own = {29: "Cu", 46: "Pd", 47: "Ag"}
-    inside = {n: s for n, s in STRATA.items() if {own[z] for z in s.elements} <= set(symbols)}
+    numbers = set(atoms.numbers.tolist())
     whole = compose(STRATA, (29, 46, 47))
-    part = type(whole)(
-        tuple(s for s in whole.strata if {own[z] for z in s.elements} <= set(symbols)),
-        whole.elements,
-    )
-    assert len(part.strata) == len(inside)
-    both = [evaluate(*placed(potential, atoms)) for potential in (whole, part)]
-    assert_array_equal(both[0].energies, both[1].energies)
-    assert_allclose(both[0].forces, both[1].forces, rtol=0, atol=1e-14)
+
+    def changed(stratum):
+        if set(stratum.elements) <= numbers:
+            return stratum
+        terms = [
+            replace(term, kernels=tuple(2.0 * k for k in term.kernels), linear=term.linear + 1.0)
+            for term in stratum.terms
+        ]
+        return replace(stratum, terms=tuple(terms))
+
+    other = replace(whole, strata=tuple(changed(stratum) for stratum in whole.strata))
+    both = [evaluate(*placed(potential, atoms)) for potential in (whole, other)]
+    for name in ("energies", "forces", "stress"):
+        assert_array_equal(getattr(both[0], name), getattr(both[1], name))
     alone = evaluate(*placed(compose(STRATA, [STRATA[s].elements[0] for s in symbols]), atoms))
     assert_allclose(alone.energies, both[0].energies, rtol=1e-12)
+    assert_allclose(alone.forces, both[0].forces, rtol=0, atol=1e-12)
+
+
+def test_a_term_is_exactly_nothing_without_one_of_its_elements():
+    potential = compose(STRATA, (29, 46, 47))
+    arguments = placed(potential, alloy("Cu", "Pd"))
+    displacements = arguments[2].displacements(arguments[1])
+    triple = replace(potential, strata=potential.strata[-1:], shared=((((0,),),) * 3))
+    assert len(potential.strata[-1].elements) == 3
+    energies, pull = jax.vjp(lambda d: triple.energies(*arguments[1:], d), displacements)
+    assert not np.any(energies)
+    assert not np.any(pull(jnp.ones_like(energies))[0])
+
+
+def test_strata_of_one_network_sum_to_it():
+    # Moebius inversion: with all weights but their own shared, the sum of a pair's strata is the
+    # one network of the pair with coupling into its first layer (Hajinazar et al., 2017).
+    elements, rng = (29, 47), np.random.default_rng(3)
+    config = TrainConfig(hidden=(5, 4), members=1)
+    whole = {z: random_weights(rng, config, TRIPLES, elements, z, []) for z in elements}
+    whole = {z: replace(term, linear=0.0 * term.linear) for z, term in whole.items()}
+    strata = {
+        name: Stratum(
+            elements=own,
+            descriptor=TRIPLES,
+            terms={z: part_of(whole[z], elements, z, own) for z in own},
+            parents={} if len(own) == 1 else {"Cu": "", "Ag": ""},
+        )
+        for name, own in (("Cu", (29,)), ("Ag", (47,)), ("Ag-Cu", elements))
+    }
+    atoms = alloy("Cu", "Ag")
+    summed = evaluate(*placed(compose(strata, elements), atoms))
+    one = Stratum(elements=elements, descriptor=TRIPLES, terms=whole)
+    single = evaluate(*placed(compose({one.name: one}, elements), atoms))
+    assert_allclose(summed.energies, single.energies, rtol=1e-11)
+    assert_allclose(summed.forces, single.forces, atol=1e-11)
+
+
+def part_of(term, elements, center, own):
+    """The weights of a term that a stratum of some of its elements has."""
+    seen = subsets([z for z in elements if z != center])
+    places = [seen.index(case) for case in subsets([z for z in own if z != center])]
+    return replace(
+        term,
+        mixing=term.mixing[[elements.index(z) for z in own]],
+        linear=term.linear[:, places],
+        kernels=(term.kernels[0][:, places], *term.kernels[1:]),
+    )
 
 
 def test_higher_strata_do_matter():
@@ -213,3 +272,29 @@ def test_the_grade_is_that_of_the_stratum_that_an_atom_sees():
         expected = other.trust_factors(structures, neighbors, displacements)[0]
         assert_allclose(grades, expected, rtol=1e-8)
         assert np.isfinite(grades).all()
+
+
+def test_a_pair_or_triple_begins_as_if_its_atoms_were_the_element_s():
+    # Around a Cu atom, what a stratum inherits takes Ag and Pd atoms for Cu.
+    strata = random_moment_strata("Cu", descriptor=TRIPLES)
+    config = TrainConfig(hidden=(5, 4))
+    for z in (46, 47):
+        root = random_moment_strata(chemical_symbols[z], descriptor=TRIPLES, seed=z)
+        strata |= root
+    for elements in ((29, 46), (29, 47), (46, 47), (29, 46, 47)):
+        below = {name: strata[name] for name in names_below(elements)}
+        terms = {}
+        for z in elements:
+            parents = [stratum for stratum in below.values() if z in stratum.elements]
+            like = random_term(np.random.default_rng(0), config, TRIPLES, len(elements))
+            terms[z] = inherited(like, elements, z, parents)
+        name = stratum_name(elements)
+        strata[name] = Stratum(elements=elements, descriptor=TRIPLES, terms=terms)
+        strata[name] = replace(strata[name], parents=dict.fromkeys(below, ""))
+    alloyed = alloy("Cu", "Pd", "Ag")
+    as_copper = alloyed.copy()
+    as_copper.symbols[:] = "Cu"
+    found = evaluate(*placed(compose(strata, (29, 46, 47)), alloyed)).energies
+    expected = evaluate(*placed(compose(strata, (29,)), as_copper)).energies
+    is_copper = alloyed.numbers == 29
+    assert_allclose(found[is_copper], expected[is_copper], rtol=1e-10)

@@ -2,6 +2,7 @@
 
 from stratal.report.figures import (
     PALETTE,
+    calibration_figure,
     error_bars,
     learning_curve,
     new_figure,
@@ -14,6 +15,7 @@ __all__ = [
     "PALETTE",
     "Report",
     "Section",
+    "calibration_figure",
     "error_bars",
     "learning_curve",
     "new_figure",

@@ -127,6 +127,48 @@ def error_bars(
     return figure
 
 
+def calibration_figure(
+    sets: Mapping[str, tuple[np.ndarray, np.ndarray]], unit: str = "eV/Å", quantity: str = "force"
+) -> Figure:
+    """Whether uncertainties are as large as errors.
+
+    Left, root-mean-square errors of atoms with about the same uncertainty; right, the part of
+    errors within an interval against the part that it promises, for normal errors.
+
+    Args:
+        sets: by name errors, ``(n, ...)``, and standard uncertainties ``(n,)``.
+        unit: of both.
+        quantity: what they are of, for the axes' names.
+    """
+    from scipy.special import erfinv
+
+    figure, (left, right) = new_figure(n_columns=2)
+    promised = np.linspace(0.02, 0.98, 49)
+    extremes = []
+    for index, (name, (errors, uncertainty)) in enumerate(sets.items()):
+        color = PALETTE[index % len(PALETTE)]
+        errors = np.abs(errors).reshape(len(errors), -1)
+        bins = np.array_split(np.argsort(uncertainty), min(12, len(errors)))
+        x = [np.sqrt(np.mean(uncertainty[own] ** 2)) for own in bins]
+        y = [np.sqrt(np.mean(errors[own] ** 2)) for own in bins]
+        left.plot(x, y, MARKERS[index] + "-", color=color, markersize=4, linewidth=1, label=name)
+        extremes += [*x, *y]
+        ratios = (errors / uncertainty[:, None]).ravel()
+        covered = [np.mean(ratios <= np.sqrt(2) * erfinv(part)) for part in promised]
+        right.plot(promised, covered, color=color, linewidth=1.4, label=name)
+    ends = (0.7 * min(extremes), 1.4 * max(extremes))
+    left.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0)
+    left.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    left.set_xlabel(f"{quantity} uncertainty ({unit})")
+    left.set_ylabel(f"true RMSE ({unit})")
+    right.plot((0, 1), (0, 1), color="#888888", linewidth=0.8, zorder=0)
+    right.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    right.set_xlabel("part of errors promised within the interval")
+    right.set_ylabel("part found within it")
+    _legend(left, loc="lower right")
+    return figure
+
+
 def _style(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, color="#888888")

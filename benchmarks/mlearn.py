@@ -1,0 +1,51 @@
+"""Cu, Ni and Si of the benchmark of Zuo et al. (J. Phys. Chem. A 124, 731 (2020)): test errors.
+
+Density-functional energies, forces and stresses; the standard training and test structures.
+Published for the same test of Cu, from that paper: moment tensor and Gaussian approximation
+potentials 0.5 to 0.6 meV/atom, a network of symmetry functions 1.7.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+
+import numpy as np
+from reference import arguments, machine
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--elements", nargs="*", default=["Cu", "Ni", "Si"])
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="train settings")
+    options = parser.parse_args()
+    os.environ.setdefault("STRATAL_PROGRESS", "off")
+    from stratal.potentials import Library, assess
+    from stratal.potentials.data import read_labelled
+    from stratal.potentials.training import train
+    from stratal.potentials.training.config import config_from_dict
+
+    pairs = (setting.split("=", 1) for setting in options.set)
+    settings = {
+        "batch": 8, "epochs": 600, "validation": 0.0, "force_weight": 0.1,
+        **{key: json.loads(value) for key, value in pairs},
+    }  # fmt: skip
+    print(machine(), settings)
+    print("        structures  energy RMSE (meV/atom)  force RMSE, MAE (meV/Å)  seconds")
+    for element in options.elements:
+        data = read_labelled(options.data / f"mlearn_{element}.extxyz.gz", level_of_theory="PBE")
+        is_test = np.array([frame.info["split"] == "test" for frame in data.frames])
+        with tempfile.TemporaryDirectory() as folder:
+            (one,) = train(data.take(~is_test), config_from_dict(settings), folder)
+            errors = assess(Library.open(folder), data.take(is_test))
+        print(
+            f"{element:7s} {is_test.sum():10d}  {1e3 * errors.total.energy_rmse:22.2f}  "
+            f"{1e3 * errors.total.force_rmse:11.1f}, {1e3 * errors.total.force_mae:5.1f}"
+            f"  {one.seconds:11.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
