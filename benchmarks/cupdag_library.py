@@ -18,6 +18,7 @@ from reference import arguments, machine
 
 HIGHEST = 1.5  # eV/atom
 STRONGEST = 15.0  # eV/Å
+LOW = 0.3  # eV/atom, errors near the lowest are shown too
 
 
 def main() -> None:
@@ -66,6 +67,8 @@ def data_of(folder: Path, elements: list[str], large: bool = False):
             for energy, frame in zip(data.energy, data.frames, strict=True)
         ]
     )
+    for frame, energy in zip(data.frames, formation, strict=True):
+        frame.info["formation"] = energy
     strongest = np.array([np.linalg.norm(f, axis=1).max() for f in data.forces])
     own = np.array([set(frame.symbols) <= set(elements) for frame in data.frames])
     small = np.array(["large" not in source.path for source in data.sources])
@@ -87,6 +90,11 @@ def report(assessment, test) -> None:
         if (which := np.flatnonzero(sizes == size)).size:
             print(name, *errors_between(test, assessment.predictions, which).row())
     print("all", *assessment.total.row())
+    low = np.array([frame.info["formation"] for frame in test.frames]) < LOW
+    for name, size in (("unary", 1), ("binary", 2), ("ternary", 3)):
+        if (which := np.flatnonzero(low & (sizes == size))).size:
+            errors = errors_between(test, assessment.predictions, which)
+            print(f"{name} below {LOW} eV/atom", *errors.row())
     for table in (assessment.by_stratum, assessment.by_group):
         for name, errors in table.items():
             print(" ", name, *errors.row())

@@ -28,7 +28,7 @@ def main() -> None:
 
     pairs = (setting.split("=", 1) for setting in options.set)
     settings = {
-        "batch": 8, "epochs": 600, "validation": 0.0, "force_weight": 0.1,
+        "batch": 8, "epochs": 100, "validation": 0.0, "force_weight": 0.1,
         **{key: json.loads(value) for key, value in pairs},
     }  # fmt: skip
     print(machine(), settings)

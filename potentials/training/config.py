@@ -47,7 +47,7 @@ class TrainConfig:
     coupling: Literal["residual", "layers", "input", "full"] = "residual"
     members: int = 2  # of the committee
     bootstrap: bool = False  # each member draws its structures anew
-    epochs: int = 500
+    epochs: int = 300
     batch: int = 32  # structures of a minibatch
     learning_rate: float = 3e-3  # of Adam; falls to nothing by a cosine
     energy_weight: float = 1.0  # of (eV/atom)² against ...

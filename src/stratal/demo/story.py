@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from stratal.potentials.data import LabelledData, read_labelled
 from stratal.potentials.data.label import compute
 from stratal.potentials.library import Library
 from stratal.potentials.training import (
-    SymmetryFunctionConfig,
+    TrainConfig,
     TrainedStratum,
     add_assessment,
     train,
@@ -34,9 +35,7 @@ from stratal.progress import Progress, progress
 from stratal.report import Report, new_figure
 
 LEVEL = "EMT (ASE)"
-CONFIG = SymmetryFunctionConfig(
-    cutoff=5.5, epochs=600, patience=0, force_weight=0.1, stress_weight=0.1
-)
+CONFIG = TrainConfig(hidden=(24, 24), epochs=120)
 SEED = 1
 MD_STEPS = 200
 
@@ -55,7 +54,8 @@ def run_demo(folder: str | Path) -> Path:
     began = time.perf_counter()
     report = Report("Stratal demo: Cu, Ag and Cu-Ag learned from EMT")
     training, test = label_samples(folder)
-    trained = train(training, CONFIG, folder / "library")
+    cores = len(os.sched_getaffinity(0))
+    trained = train(training, CONFIG, folder / "library", workers=cores)
     library = Library.open(folder / "library")
     write_cards(library, trained)
     describe_training(report, library, trained, training, test)

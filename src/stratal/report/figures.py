@@ -156,7 +156,8 @@ def calibration_figure(
         ratios = (errors / uncertainty[:, None]).ravel()
         covered = [np.mean(ratios <= np.sqrt(2) * erfinv(part)) for part in promised]
         right.plot(promised, covered, color=color, linewidth=1.4, label=name)
-    ends = (0.7 * min(extremes), 1.4 * max(extremes))
+    # Forces that symmetry makes zero have no errors to speak of: they do not set the scale.
+    ends = (0.7 * max(min(extremes), 1e-2 * max(extremes)), 1.4 * max(extremes))
     left.plot(ends, ends, color="#888888", linewidth=0.8, zorder=0)
     left.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
     left.set_xlabel(f"{quantity} uncertainty ({unit})")
