@@ -40,6 +40,8 @@ def compose_strata(used: Sequence[Stratum], numbers: tuple[int, ...]) -> Potenti
     check_alike(used)
     coupled = [stratum for stratum in used if not stratum.terms]
     added = [stratum for stratum in used if stratum.terms]
+    # A root of several elements is evaluated with all of them, whichever there are.
+    numbers = tuple(sorted({*numbers, *(z for stratum in added for z in stratum.elements)}))
     short_range = short_range_term(used[0].short_range, numbers)
     if not added:
         return compose_coupled(coupled, numbers, short_range)

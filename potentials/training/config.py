@@ -48,6 +48,7 @@ class TrainConfig:
     members: int = 2  # of the committee
     bootstrap: bool = False  # each member draws its structures anew
     epochs: int = 300
+    min_steps: int = 6000  # with few structures epochs go on until so many minibatches were fitted
     batch: int = 32  # structures of a minibatch
     learning_rate: float = 3e-3  # of Adam; falls to nothing by a cosine
     energy_weight: float = 1.0  # of (eV/atom)² against ...
@@ -76,6 +77,7 @@ class TrainConfig:
                 "weight_decay",
                 "coupling_weight_decay",
                 "spread_floor",
+                "min_steps",
                 "patience",
             ),
         )

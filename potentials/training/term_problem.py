@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stratal.descriptors.harmonics import n_harmonics
 from stratal.descriptors.invariants import Moments
 from stratal.potentials.atomic_term import BY_MEMBER, AtomicTerm, features_around
 from stratal.potentials.training.packs import Pack
 
-Weights = tuple[AtomicTerm, ...]  # one per central element, a leading axis of members
+Weights = tuple[AtomicTerm, ...]  # one per central element
+COLUMNS = 32  # derivatives of the features found at a time
 
 
 @jax.tree_util.register_dataclass
@@ -29,6 +32,8 @@ class TermProblem:
     stress_weight: float = field(metadata={"static": True})
     is_root: bool = field(metadata={"static": True})
     descriptor: Moments = field(metadata={"static": True})
+    # Whether minibatches hold what subsets add to the features in place of moments.
+    features_known: bool = field(default=False, metadata={"static": True})
 
     def whole(self, trained: Weights) -> Weights:
         """The weights of the stratum."""
@@ -42,8 +47,45 @@ class TermProblem:
             moments: ``(n_rows, n_moments)``.
             place: of the element in the stratum.
         """
+        if self.features_known:
+            return jnp.split(moments.T, term.linear.shape[1])
         shaped = as_moments(self.descriptor, moments)
         return term.added(features_around(self.descriptor, term, shaped, place))
+
+
+def know_features(
+    problem: TermProblem, packs: Sequence[list[Pack]]
+) -> tuple[TermProblem, list[list[Pack]]]:
+    """Minibatches with features in place of moments where no mixing is left to be trained.
+
+    A triple takes all its mixing from below: its features are as fixed as its moments are.
+    """
+    if any(np.any(own.mixing) for own in problem.free):
+        return problem, list(packs)
+    terms = jax.tree.map(jnp.asarray, problem.base)
+
+    @partial(jax.jit, static_argnums=2)
+    def with_slopes(moments: jax.Array, jacobian: jax.Array, place: int) -> Any:
+        def features(rows: jax.Array) -> jax.Array:
+            return jnp.concatenate(problem.added(terms[place], rows, place)).T
+
+        def along(direction: jax.Array) -> jax.Array:
+            return jax.jvp(features, (moments,), (direction,))[1]
+
+        slopes = jax.lax.map(along, jnp.moveaxis(jacobian, -1, 0), batch_size=COLUMNS)
+        return features(moments), jnp.moveaxis(slopes, 0, -1)
+
+    def of_pack(pack: Pack) -> Pack:
+        found = []
+        for place in range(len(terms)):
+            rows = zip(pack.moments[place], pack.jacobian[place], strict=True)
+            parts = [jax.tree.map(np.asarray, with_slopes(*own, place)) for own in rows]
+            found.append([np.stack(arrays) for arrays in zip(*parts, strict=True)])
+        moments, jacobian = zip(*found, strict=True)
+        return replace(pack, moments=moments, jacobian=jacobian)
+
+    known = replace(problem, features_known=True)
+    return known, [[of_pack(pack) for pack in own] for own in packs]
 
 
 def as_moments(descriptor: Moments, rows: jax.Array) -> jax.Array:

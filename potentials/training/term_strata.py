@@ -20,8 +20,13 @@ from stratal.potentials.library import Library
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.packs import Pack, Targets, pack, with_members
-from stratal.potentials.training.term_fit import fit_terms
-from stratal.potentials.training.term_problem import TermProblem, Weights, residuals
+from stratal.potentials.training.term_fit import BLOCK, fit_terms
+from stratal.potentials.training.term_problem import (
+    TermProblem,
+    Weights,
+    know_features,
+    residuals,
+)
 from stratal.potentials.training.term_setup import Elements, set_up_terms
 from stratal.potentials.training.trained import (
     TrainedStratum,
@@ -70,13 +75,13 @@ def train_terms(
         for part in (np.flatnonzero(training), np.flatnonzero(~training))
     ]
     problem, weights = set_up_terms(elements, config, descriptor, below, packs[0])
-    decay = config.weight_decay if is_root else config.coupling_weight_decay
+    problem, packs = know_features(problem, packs)
     result = fit_terms(
         problem,
         weights,
         packs[0],
         packs[1],
-        replace(config, weight_decay=decay),
+        settings_of_fit(config, is_root, sum(own.n_batches for own in packs[0])),
         f"stratum {name}",
         library.path / scratch / f"{name}.checkpoint.h5",
     )
@@ -98,6 +103,15 @@ def train_terms(
         },
     )
     return TrainedStratum(stratum, result, time.perf_counter() - began)
+
+
+def settings_of_fit(config: TrainConfig, is_root: bool, n_batches: int) -> TrainConfig:
+    """The settings with the weight decay and number of epochs of one stratum."""
+    return replace(
+        config,
+        weight_decay=config.weight_decay if is_root else config.coupling_weight_decay,
+        epochs=max(config.epochs, -(-config.min_steps // (BLOCK * n_batches)) * BLOCK),
+    )
 
 
 def targets_of(

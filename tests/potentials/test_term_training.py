@@ -22,7 +22,7 @@ from stratal.potentials.training.moment_rows import RowSource
 
 CONFIG = TrainConfig(
     cutoff=4.0, n_radial=3, l_max=2, n_channels=2, triples=((1, 1, 2),), n_triple_channels=1,
-    hidden=(4,), members=2, epochs=60, batch=8, validation=0.2, learning_rate=0.02,
+    hidden=(4,), members=2, epochs=60, min_steps=0, batch=8, validation=0.2, learning_rate=0.02,
 )  # fmt: skip
 
 

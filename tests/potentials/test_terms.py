@@ -143,6 +143,10 @@ def test_strata_of_one_network_sum_to_it():
     single = evaluate(*placed(compose({one.name: one}, elements), atoms))
     assert_allclose(summed.energies, single.energies, rtol=1e-11)
     assert_allclose(summed.forces, single.forces, atol=1e-11)
+    pure = alloy("Cu")  # a root of several elements also serves fewer
+    ends = [compose(own, (29,)) for own in (strata, {one.name: one})]
+    energies = [evaluate(*placed(potential, pure)).energies for potential in ends]
+    assert_allclose(energies[0], energies[1], rtol=1e-11)
 
 
 def part_of(term, elements, center, own):

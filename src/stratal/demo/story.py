@@ -35,7 +35,7 @@ from stratal.progress import Progress, progress
 from stratal.report import Report, new_figure
 
 LEVEL = "EMT (ASE)"
-CONFIG = TrainConfig(hidden=(24, 24), epochs=120)
+CONFIG = TrainConfig(hidden=(24, 24), epochs=120, min_steps=1000)
 SEED = 1
 MD_STEPS = 200
 
