@@ -28,7 +28,8 @@ def main() -> None:
 
     pairs = (setting.split("=", 1) for setting in options.set)
     settings = {
-        "batch": 8, "epochs": 100, "validation": 0.0, "force_weight": 0.1,
+        "batch": 8, "epochs": 40, "validation": 0.0, "force_weight": 0.003,
+        "n_radial": 6, "n_channels": 6, "l_max": 3,  # large cells: less memory
         **{key: json.loads(value) for key, value in pairs},
     }  # fmt: skip
     print(machine(), settings)

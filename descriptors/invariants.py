@@ -11,7 +11,7 @@ inclusion and exclusion. It vanishes with any one of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -181,37 +181,36 @@ def subsets(others: Sequence[int]) -> list[tuple[int, ...]]:
     return [own for size in range(len(others) + 1) for own in combinations(others, size)]
 
 
-def inclusion(n_others: int) -> np.ndarray:
-    """1 where the second of two `subsets` lies within the first, else 0."""
-    sets = [set(own) for own in subsets(range(n_others))]
-    return np.array([[float(v <= u) for v in sets] for u in sets])
+def differences(values: Sequence[jax.Array]) -> list[jax.Array]:
+    """What each of the `subsets` adds to those within it, by inclusion and exclusion.
 
+    Exactly 0 where one of its members makes no difference: equal values meet first.
 
-def exclusion(n_others: int) -> np.ndarray:
-    """The inverse of `inclusion`: signs by which a subset adds what its own do not give.
-
-    >>> exclusion(2)[-1]
-    array([ 1., -1., -1.,  1.])
+    >>> differences([1.0, 3.0, 2.0, 9.0])
+    [1.0, 2.0, 1.0, 5.0]
     """
-    sizes = np.array([len(own) for own in subsets(range(n_others))])
-    return inclusion(n_others) * (-1.0) ** (sizes[:, None] - sizes[None, :])
+    return over_subsets(values, lambda whole, part: whole - part)
 
 
-def combined(table: np.ndarray, values: Sequence[jax.Array]) -> list[jax.Array]:
-    """Sums of ``values`` with the coefficients of each row, 1, -1 or 0.
+def totals(added: Sequence[jax.Array]) -> list[jax.Array]:
+    """The inverse of `differences`: sums over all that lies within each subset.
 
-    Terms are added in order, so that equal ones cancel exactly.
+    >>> totals([1.0, 2.0, 1.0, 5.0])
+    [1.0, 3.0, 2.0, 9.0]
     """
-    found = []
-    for row in table:
-        total = None
-        for sign, value in zip(row, values, strict=True):
-            if sign:
-                own = value if sign > 0 else -value
-                total = own if total is None else total + own
-        assert total is not None  # every subset lies within itself
-        found.append(total)
-    return found
+    return over_subsets(added, lambda whole, part: whole + part)
+
+
+def over_subsets(values: Sequence[Any], joined: Callable[[Any, Any], Any]) -> list[Any]:
+    """Join the value of each subset with that without one member, one member after another."""
+    n_others = len(values).bit_length() - 1
+    seen = subsets(range(n_others))
+    found = dict(zip(seen, values, strict=True))
+    for one in range(n_others):
+        for own in seen:
+            if one in own:
+                found[own] = joined(found[own], found[tuple(s for s in own if s != one)])
+    return list(found.values())
 
 
 def features_by_subset(

@@ -23,11 +23,10 @@ import numpy as np
 
 from stratal.descriptors.invariants import (
     Moments,
-    combined,
-    exclusion,
+    differences,
     features_by_subset,
-    inclusion,
     subsets,
+    totals,
 )
 
 PLAIN = ("mixing", "shift", "scale", "linear")  # fields that are one array each
@@ -83,7 +82,7 @@ class AtomicTerm:
         Args:
             features: that atoms have where only this subset is seen, likewise.
         """
-        first, *others = combined(exclusion(n_others(len(features))), features)
+        first, *others = differences(features)
         scale = self.scale[:, None]
         return [(first - self.shift[:, None]) * scale, *(own * scale for own in others)]
 
@@ -93,18 +92,13 @@ class AtomicTerm:
 
     def energy(self, added: Sequence[jax.Array], is_root: bool) -> jax.Array:
         """`energies` of one member, whose arrays lack the axis of members."""
-        order = n_others(len(added))
         layers = [product(self.kernels[0][u].T, own) for u, own in enumerate(added)]
-        inputs = combined(inclusion(order), layers)
+        inputs = totals(layers)
         if is_root:
             linear = sum(self.linear[u] @ own for u, own in enumerate(added))
             return self.network(inputs[-1]) + linear
-        signs = exclusion(order)[-1]
-        n_atoms = added[0].shape[-1]
         outputs = jnp.split(self.network(jnp.concatenate(inputs, axis=-1)), len(inputs))
-        total = combined(signs[None], outputs)[0]
-        assert total.shape == (n_atoms,)
-        return total + self.linear[-1] @ added[-1]
+        return differences(outputs)[-1] + self.linear[-1] @ added[-1]
 
     def network(self, preactivations: jax.Array) -> jax.Array:
         """Output ``(n,)`` of first-layer inputs ``(n_hidden, n)`` without bias."""
@@ -131,11 +125,6 @@ def features_around(
     """
     others = [s for s in range(len(term.mixing)) if s != center]
     return list(features_by_subset(descriptor, moments, term.mixing, center, subsets(others)))
-
-
-def n_others(n_subsets: int) -> int:
-    """How many species have so many subsets."""
-    return n_subsets.bit_length() - 1
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -101,7 +101,8 @@ def pack(
             members = rng.permutation(members)
             n_batches = -(-len(members) * max(1, size // CLASSES[0]) // n_frames)
             groups = np.array_split(members, min(n_batches, len(members)))
-            packs.append(pack_class(data, targets, descriptor, elements, size, groups, progress))
+            own = pack_class(data, targets, descriptor, elements, size, groups, progress)
+            packs.append(jax.device_put(own))  # at once: the host's copy can then go
     return packs
 
 

@@ -18,8 +18,7 @@ from scipy.special import sph_harm_y
 from stratal.descriptors import Moments, Structures, neighbor_list
 from stratal.descriptors.harmonics import harmonics, slopes, triple_coupling
 from stratal.descriptors.invariants import (
-    combined,
-    exclusion,
+    differences,
     features_by_subset,
     first_mixing,
     subsets,
@@ -142,7 +141,7 @@ def test_what_a_set_of_species_adds_vanishes_without_one_of_them():
     atoms = cluster(3)
     atoms.numbers[:] = [29, 46] * 3 + [29]
     seen = subsets([1, 2])
-    added = combined(exclusion(2), by_subset(atoms, seen))
+    added = differences(list(by_subset(atoms, seen)))
     for species, own in zip(seen, added, strict=True):
         if 2 in species:  # Ag
             assert not np.any(own), species
