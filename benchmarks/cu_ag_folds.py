@@ -9,12 +9,11 @@ come with the reference data (2,000 epochs of its own fit on the same folds).
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 
 import numpy as np
-from reference import arguments, machine
+from reference import add_settings, arguments, machine, settings_given
 
 # fold: energy RMSE, MAE (meV/atom), force RMSE (meV/Å) of MAISE's fit to the other folds
 MAISE = {
@@ -39,7 +38,7 @@ SETTINGS = {
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--kinds", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="train settings")
+    add_settings(parser)
     options = parser.parse_args()
     os.environ.setdefault("STRATAL_PROGRESS", "off")
     from stratal.potentials import Library, assess, read_maise
@@ -50,7 +49,7 @@ def main() -> None:
     data = read_labelled(options.data / "CuAg_maise_vasp.extxyz.gz", level_of_theory="PBE")
     usable = np.array([bool(frame.info["usable"]) for frame in data.frames])
     folds = np.array([int(frame.info["fold"]) for frame in data.frames])
-    changed = {key: json.loads(value) for key, value in (one.split("=", 1) for one in options.set)}
+    changed = settings_given(options)
     print(machine(), "; RMSE meV/atom, MAE meV/atom, RMSE meV/Å", changed or "")
     for kind in options.kinds:
         config = config_from_dict({**SETTINGS[kind], **changed})

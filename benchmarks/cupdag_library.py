@@ -8,13 +8,12 @@ on top of those below.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 
 import numpy as np
-from reference import arguments, machine
+from reference import add_settings, arguments, machine, settings_given
 
 HIGHEST = 1.5  # eV/atom
 STRONGEST = 15.0  # eV/Å
@@ -27,15 +26,14 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="add the set of larger cells")
     parser.add_argument("--elements", default="Cu,Pd,Ag")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="train settings")
+    add_settings(parser)
     options = parser.parse_args()
     os.environ.setdefault("STRATAL_PROGRESS", "off")
     from stratal.potentials import Library, assess
     from stratal.potentials.training import train
     from stratal.potentials.training.config import config_from_dict
 
-    pairs = (setting.split("=", 1) for setting in options.set)
-    config = config_from_dict({key: json.loads(value) for key, value in pairs})
+    config = config_from_dict(settings_given(options))
     training, test = data_of(options.data, options.elements.split(","), options.large)
     print(machine(), f"; {len(training)} structures to train on, {len(test)} to test", flush=True)
     began = time.perf_counter()

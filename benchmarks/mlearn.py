@@ -7,18 +7,17 @@ potentials 0.5 to 0.6 meV/atom, a network of symmetry functions 1.7.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 
 import numpy as np
-from reference import arguments, machine
+from reference import add_settings, arguments, machine, settings_given
 
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--elements", nargs="*", default=["Cu", "Ni", "Si"])
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="train settings")
+    add_settings(parser)
     options = parser.parse_args()
     os.environ.setdefault("STRATAL_PROGRESS", "off")
     from stratal.potentials import Library, assess
@@ -26,11 +25,10 @@ def main() -> None:
     from stratal.potentials.training import train
     from stratal.potentials.training.config import config_from_dict
 
-    pairs = (setting.split("=", 1) for setting in options.set)
     settings = {
         "batch": 8, "epochs": 40, "validation": 0.0, "force_weight": 0.003,
         "n_radial": 6, "n_channels": 6, "l_max": 3,  # large cells: less memory
-        **{key: json.loads(value) for key, value in pairs},
+        **settings_given(options),
     }  # fmt: skip
     print(machine(), settings)
     print("        structures  energy RMSE (meV/atom)  force RMSE, MAE (meV/Å)  seconds")

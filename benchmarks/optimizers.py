@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Task:
 
     problem: Any
     start: np.ndarray  # (n_weights,), what is trained
+    flatten: Any
     unflatten: Any
     minibatches: list[Any]
     singles: list[Any]  # minibatches of one structure
@@ -90,7 +91,11 @@ def set_up(folder: Path, elements: list[str], library: Path | None) -> Task:
     from stratal.potentials.training.packs import pack
     from stratal.potentials.training.term_problem import decay_of
     from stratal.potentials.training.term_setup import set_up_terms
-    from stratal.potentials.training.term_strata import atomic_energies, targets_of
+    from stratal.potentials.training.term_strata import (
+        atomic_energies,
+        settings_of_fit,
+        targets_of,
+    )
 
     numbers = tuple(sorted(atomic_numbers[symbol] for symbol in elements))
     below = {}
@@ -108,14 +113,17 @@ def set_up(folder: Path, elements: list[str], library: Path | None) -> Task:
         for size in (config.batch, 1):
             packs.append(pack(own, targets, config.descriptor, numbers, size, 0))
     minibatches, singles, test, _ = packs
+    config = settings_of_fit(config, not below, sum(own.n_batches for own in minibatches))
     problem, first = set_up_terms(numbers, config, config.descriptor, below, minibatches)
-    flat, free = (
-        np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)]) for t in (first, problem.free)
-    )
+
+    def joined(tree):
+        return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
+
+    flat, free = joined(first), joined(problem.free)
     trained = np.flatnonzero(free)
     mask = (decay_of(len(config.hidden) + 1),) * len(numbers)
     decayed = jax.tree.map(lambda x, on: np.full_like(x, float(on)), first, mask)
-    decay = np.concatenate([np.ravel(x) for x in jax.tree.leaves(decayed)])[trained]
+    decay = joined(decayed)[trained]
     leaves, kind = jax.tree.flatten(first)
     ends = np.cumsum([leaf.size for leaf in leaves])
 
@@ -126,7 +134,10 @@ def set_up(folder: Path, elements: list[str], library: Path | None) -> Task:
             kind, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
         )
 
-    return Task(problem, flat[trained], unflatten, minibatches, singles, test, decay, config)
+    return Task(
+        problem, flat[trained], lambda tree: joined(tree)[trained], unflatten, minibatches, singles,
+        test, decay, config,
+    )  # fmt: skip
 
 
 def run(kind: str, task: Task, seconds: float) -> list[list[float]]:
@@ -158,70 +169,33 @@ def run(kind: str, task: Task, seconds: float) -> list[list[float]]:
 
 
 def adam(task: Task, seconds: float) -> Iterator[tuple[Any, int]]:
-    """As `stratal train`: minibatches, warm-up and cosine to nothing, averaged weights."""
+    """The fit of `stratal train`, for as many epochs as there is time."""
     import jax
-    import jax.numpy as jnp
-    import optax
 
-    from stratal.potentials.training.term_fit import FORGETTING
-    from stratal.potentials.training.term_problem import loss
+    from stratal.potentials.training.term_fit import first_state, make_epoch, make_optimizer
 
-    places = [(pack, n) for pack in task.minibatches for n in range(pack.n_batches)]
+    first = task.unflatten(task.start)
+    n_batches = sum(pack.n_batches for pack in task.minibatches)
 
-    def begin(total: int) -> tuple[Any, Any]:
-        """The first state and the compiled step of a schedule of so many steps."""
-        optimizer = adam_of(task, total)
-
-        @jax.jit
-        def step(weights, memory, average, pack, number):
-            gradient = jax.grad(lambda w: loss(task.problem, task.unflatten(w), pack[number]))(
-                weights
-            )
-            updates, memory = optimizer.update(gradient, memory, weights)
-            weights = optax.apply_updates(weights, updates)
-            return weights, memory, average + FORGETTING * (weights - average)
-
-        weights = jnp.asarray(task.start)
-        carry = (weights, optimizer.init(weights), weights)
-        jax.block_until_ready([step(*carry, *place) for place in places])  # compiles
-        return carry, step
+    def begin(epochs: int) -> tuple[Any, Any]:
+        """The compiled epoch of a schedule of so many, and the first state."""
+        config = replace(task.config, epochs=epochs)
+        optimizer = make_optimizer(config, n_batches, len(first[0].kernels), len(first))
+        epoch, state = make_epoch(optimizer), first_state(first, optimizer, config)
+        jax.block_until_ready(epoch(task.problem, state, task.minibatches).average)
+        return epoch, state
 
     # How many epochs there is time for decides the schedule.
-    carry, step = begin(1000)
+    epoch, state = begin(10)
     began = time.perf_counter()
-    jax.block_until_ready([step(*carry, *place) for place in places])
+    jax.block_until_ready(epoch(task.problem, state, task.minibatches).average)
     epochs = max(10, int(seconds / (time.perf_counter() - began)))
-    carry, step = begin(epochs * len(places))
-    yield carry[0], 0
-    rng = np.random.default_rng(0)
+    epoch, state = begin(epochs)
+    yield task.start, 0
     for _ in range(0, epochs, 10):
         for _ in range(10):
-            for place in rng.permutation(len(places)):
-                carry = step(*carry, *places[place])
-        yield carry[2], 10 * len(places)
-
-
-def adam_of(task: Task, total: int):
-    """AdamW whose decay acts on the weights that training draws to their base."""
-    import jax.numpy as jnp
-    import optax
-
-    from stratal.potentials.training.term_fit import CLIP, WARM_UP
-
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, task.config.learning_rate, max(1, min(WARM_UP, total // 10)), total
-    )
-    decay = jnp.asarray(task.decay) * task.config.weight_decay
-
-    def update(updates, state, params=None):
-        return updates + decay * params, state
-
-    return optax.chain(
-        optax.clip_by_global_norm(CLIP),
-        optax.scale_by_adam(b2=0.99),
-        optax.GradientTransformation(lambda _: optax.EmptyState(), update),
-        optax.scale_by_learning_rate(schedule),
-    )
+            state = epoch(task.problem, state, task.minibatches)
+        yield task.flatten(state.average), 10 * n_batches
 
 
 def residuals_of(task: Task):

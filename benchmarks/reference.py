@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,6 +21,17 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--reference", type=Path, default=SHARED / "reference" / "maise")
     parser.add_argument("--data", type=Path, default=SHARED / "data" / "potentials")
     return parser
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option ``--set`` for settings of training."""
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="train settings")
+
+
+def settings_given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of training that the option of `add_settings` gives."""
+    pairs = (setting.split("=", 1) for setting in options.set)
+    return {key: json.loads(value) for key, value in pairs}
 
 
 def one_core() -> None:

@@ -11,7 +11,7 @@ inclusion and exclusion. It vanishes with any one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -216,7 +216,7 @@ def over_subsets(values: Sequence[Any], joined: Callable[[Any, Any], Any]) -> li
 def features_by_subset(
     descriptor: Moments,
     moments: jax.Array,
-    mixing: Sequence[jax.Array],
+    mixing: Mapping[int, jax.Array],
     center: int,
     seen: Sequence[tuple[int, ...]],
 ) -> jax.Array:
@@ -225,7 +225,7 @@ def features_by_subset(
     Args:
         descriptor: the definition.
         moments: ``(n_harmonics, n_species, n_radial, n_atoms)``.
-        mixing: of the central species with each, ``mixing_shape``.
+        mixing: of the central species with each that is seen, by place, ``mixing_shape``.
         center: place of the central species, which is always seen.
         seen: the others, for each case.
 

@@ -124,7 +124,8 @@ def features_around(
         center: place of the central species among them.
     """
     others = [s for s in range(len(term.mixing)) if s != center]
-    return list(features_by_subset(descriptor, moments, term.mixing, center, subsets(others)))
+    mixing = dict(enumerate(term.mixing))
+    return list(features_by_subset(descriptor, moments, mixing, center, subsets(others)))
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

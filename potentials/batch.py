@@ -15,7 +15,7 @@ from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures, bucket
 from stratal.errors import InputError
 from stratal.potentials.chunks import evaluate_within
-from stratal.potentials.evaluate import Potential, Result, in_precision
+from stratal.potentials.evaluate import Potential, in_precision
 
 ATOMS = 2048  # of a batch, unless one structure has more
 
@@ -49,20 +49,32 @@ def predict_frames(
     energy, stress = np.zeros(len(frames)), np.full((len(frames), 6), np.nan)
     forces: list[np.ndarray] = [np.zeros((0, 3))] * len(frames)
     with jax.enable_x64(True):
-        for elements, members in batches_of(frames):
-            part = [frames[i] for i in members]
-            result = evaluate_batch(potential_of(elements), part, precision)
+        for members, ends, placed in placed_batches(frames, potential_of, precision):
             # Cut on the host: on the device each length would be a program of its own.
-            result = jax.tree.map(lambda leaf: np.asarray(leaf, float), result)
-            energy[members] = result.energy[: len(part)]
-            voigt = full_3x3_to_voigt_6_stress(result.stress[: len(part)])
-            ends = np.cumsum([len(frame) for frame in part])
+            result = jax.tree.map(lambda a: np.asarray(a, float), evaluate_within(*placed))
+            energy[members] = result.energy[: len(members)]
+            voigt = full_3x3_to_voigt_6_stress(result.stress[: len(members)])
             split = np.split(result.forces[: ends[-1]], ends[:-1])
             for number, own, tensor in zip(members, split, voigt, strict=True):
                 forces[number] = own
                 if frames[number].cell.rank == 3:
                     stress[number] = tensor
     return Predictions(energy, tuple(forces), stress)
+
+
+def placed_batches(
+    frames: Sequence[Atoms], potential_of: Callable[[tuple[int, ...]], Potential], precision: str
+) -> Iterator[tuple[list[int], np.ndarray, tuple[Potential, Structures, Neighbors]]]:
+    """The batches of `batches_of`, ready to be evaluated.
+
+    Yields:
+        which frames; where the atoms of each end; the potential, structures and neighbors.
+    """
+    for elements, members in batches_of(frames):
+        part = [frames[i] for i in members]
+        potential = in_precision(potential_of(elements), precision)
+        ends = np.cumsum([len(frame) for frame in part])
+        yield members, ends, (potential, *batch_arrays(potential, part, precision))
 
 
 def batches_of(frames: Sequence[Atoms]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
@@ -80,14 +92,6 @@ def batches_of(frames: Sequence[Atoms]) -> Iterator[tuple[tuple[int, ...], list[
             batch.append(number)
             n_atoms += len(frames[number])
         yield elements, batch
-
-
-def evaluate_batch(
-    potential: Potential, frames: Sequence[Atoms], precision: str = "float64"
-) -> Result:
-    """Evaluate structures together; arrays are padded to few different shapes."""
-    own = in_precision(potential, precision)
-    return evaluate_within(own, *batch_arrays(potential, frames, precision))
 
 
 def batch_arrays(

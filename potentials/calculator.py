@@ -30,7 +30,7 @@ from stratal.potentials.chunks import evaluate_rows, rows_within
 from stratal.potentials.evaluate import Potential, Result, in_precision, is_strictly_local
 from stratal.potentials.library import Library
 from stratal.potentials.shards import evaluate_on_devices, mesh_of, place
-from stratal.potentials.trust import evaluate_trust
+from stratal.potentials.trust import trust_at_once
 
 LARGE = 5000  # atoms from which the neighbor list is built on the device
 SPREAD = 2000  # atoms from which several devices share the work
@@ -41,7 +41,6 @@ PRECISIONS = {"float64": jnp.float64, "float32": jnp.float32}
 TRUST = ("energy_uncertainty", "forces_uncertainty", "extrapolation_grades")
 
 _outdated = jax.jit(Neighbors.outdated)
-_evaluate_trust = jax.jit(evaluate_trust)
 
 
 class StratalCalculator(Calculator):
@@ -159,7 +158,7 @@ class StratalCalculator(Calculator):
     def _trust(self, atoms: Atoms) -> dict[str, Any]:
         """Uncertainties and grades of the structure for which the neighbor list was built."""
         potential, structures, _ = self._placed(atoms)
-        found = _evaluate_trust(potential, structures, self._neighbors)
+        found = trust_at_once(potential, structures, self._neighbors)
         energy, forces, grades = (np.asarray(a, float) for a in vars(found).values())
         values = (float(energy[0]), forces[: len(atoms)], grades[: len(atoms)])
         return dict(zip(TRUST, values, strict=True))

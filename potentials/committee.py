@@ -13,8 +13,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
-from stratal.potentials.batch import batch_arrays, batches_of
-from stratal.potentials.evaluate import Potential, Result, as_result, in_precision
+from stratal.potentials.batch import placed_batches
+from stratal.potentials.evaluate import Potential, Result, as_result
 
 
 class MemberPredictions(NamedTuple):
@@ -76,13 +76,10 @@ def predict_members(
     forces: list[np.ndarray] = [np.zeros(0)] * len(frames)
     stress: list[np.ndarray] = [np.zeros(0)] * len(frames)
     with jax.enable_x64(True):
-        for elements, members in batches_of(frames):
-            part = [frames[i] for i in members]
-            potential = in_precision(potential_of(elements), precision)
-            result = _evaluate_members(potential, *batch_arrays(potential, part, precision))
-            ends = np.cumsum([len(frame) for frame in part])
+        for members, ends, placed in placed_batches(frames, potential_of, precision):
+            result = _evaluate_members(*placed)
             split = np.split(np.asarray(result.forces[:, : ends[-1]], float), ends[:-1], axis=1)
-            tensors = np.asarray(result.stress[:, : len(part)], float)
+            tensors = np.asarray(result.stress[:, : len(members)], float)
             voigt = full_3x3_to_voigt_6_stress(tensors.reshape(-1, 3, 3))
             voigt = voigt.reshape(len(tensors), -1, 6)
             for place, number in enumerate(members):

@@ -33,6 +33,10 @@ class StratumTerms:
         """The term around this element."""
         return self.terms[self.elements.index(element)]
 
+    def domain_of(self, element: int) -> Domain | None:
+        """The domain of this element; None where it is not known."""
+        return self.domain[self.elements.index(element)] if self.domain else None
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -40,6 +44,7 @@ class Seen:
 
     stratum: StratumTerms
     term: AtomicTerm
+    domain: Domain | None
     added: list[jax.Array]  # by subset (n_features, n_atoms), scaled
     sees_all: jax.Array  # (n_atoms,), which atoms have all of the stratum's elements around them
 
@@ -106,10 +111,9 @@ class MomentPotential:
             best = jnp.full((3, n_atoms), jnp.nan, displacements.dtype)
             order = jnp.zeros(n_atoms, int)
             for one in seen:
-                if not one.stratum.domain:
+                if one.domain is None:
                     continue
-                place = [term is one.term for term in one.stratum.terms].index(True)
-                grade = one.stratum.domain[place].grades(jnp.concatenate(one.added))
+                grade = one.domain.grades(jnp.concatenate(one.added))
                 factors = jnp.broadcast_to(one.stratum.calibration[:, None], (2, n_atoms))
                 own = jnp.concatenate([grade[None], factors])
                 size = len(one.stratum.elements)
@@ -168,16 +172,14 @@ class MomentPotential:
                 ):
                     mixing.setdefault(self.elements.index(z), coefficients)
                 cases.update(dict.fromkeys(subsets(self.others(stratum, center))))
-            places = np.arange(len(self.elements))
-            coefficients = [mixing.get(s, mixing[center]) for s in places]
-            features = features_by_subset(descriptor, own, coefficients, center, list(cases))
+            features = features_by_subset(descriptor, own, mixing, center, list(cases))
             by_case = dict(zip(cases, features, strict=True))
             for number, stratum in strata.items():
                 others = self.others(stratum, center)
                 term = stratum.term(element)
                 added = term.added([by_case[case] for case in subsets(others)])
                 sees_all = (own[0, np.array(others, int), 0] != 0).all(axis=0) | stratum.is_root
-                found[number] = Seen(stratum, term, added, sees_all)
+                found[number] = Seen(stratum, term, stratum.domain_of(element), added, sees_all)
         return [found[number] for number in sorted(found)]
 
     def others(self, stratum: StratumTerms, center: int) -> list[int]:

@@ -19,9 +19,9 @@ from ase import Atoms
 
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
-from stratal.potentials.batch import batch_arrays, batches_of
+from stratal.potentials.batch import placed_batches
 from stratal.potentials.committee import evaluate_members
-from stratal.potentials.evaluate import Potential, in_precision
+from stratal.potentials.evaluate import Potential
 
 COVERED = 0.9  # part of errors that an interval is to cover
 NORMAL = 1.6448536  # half-width of that interval of a normal distribution, in standard deviations
@@ -70,7 +70,7 @@ def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neig
     )
 
 
-_evaluate_trust = jax.jit(evaluate_trust)
+trust_at_once = jax.jit(evaluate_trust)
 
 
 def predict_trust(
@@ -89,12 +89,9 @@ def predict_trust(
     forces: list[np.ndarray] = [np.zeros(0)] * len(frames)
     grades: list[np.ndarray] = [np.zeros(0)] * len(frames)
     with jax.enable_x64(True):
-        for elements, members in batches_of(frames):
-            part = [frames[i] for i in members]
-            potential = in_precision(potential_of(elements), "float64")
-            found = _evaluate_trust(potential, *batch_arrays(potential, part, "float64"))
-            ends = np.cumsum([len(frame) for frame in part])
-            energy[members] = np.asarray(found.energy)[: len(part)]
+        for members, ends, placed in placed_batches(frames, potential_of, "float64"):
+            found = trust_at_once(*placed)
+            energy[members] = np.asarray(found.energy)[: len(members)]
             by_frame = [
                 np.split(np.asarray(values)[: ends[-1]], ends[:-1])
                 for values in (found.forces, found.grades)

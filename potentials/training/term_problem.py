@@ -64,8 +64,7 @@ def know_features(
         return problem, list(packs)
     terms = jax.tree.map(jnp.asarray, problem.base)
 
-    @partial(jax.jit, static_argnums=2)
-    def with_slopes(moments: jax.Array, jacobian: jax.Array, place: int) -> Any:
+    def with_slopes(place: int, moments: jax.Array, jacobian: jax.Array) -> Any:
         def features(rows: jax.Array) -> jax.Array:
             return jnp.concatenate(problem.added(terms[place], rows, place)).T
 
@@ -75,13 +74,13 @@ def know_features(
         slopes = jax.lax.map(along, jnp.moveaxis(jacobian, -1, 0), batch_size=COLUMNS)
         return features(moments), jnp.moveaxis(slopes, 0, -1)
 
+    @partial(jax.jit, static_argnums=0)
+    def of_batches(place: int, *rows: jax.Array) -> Any:
+        return jax.lax.map(lambda own: with_slopes(place, *own), rows)
+
     def of_pack(pack: Pack) -> Pack:
-        found = []
-        for place in range(len(terms)):
-            rows = zip(pack.moments[place], pack.jacobian[place], strict=True)
-            parts = [jax.tree.map(np.asarray, with_slopes(*own, place)) for own in rows]
-            found.append([np.stack(arrays) for arrays in zip(*parts, strict=True)])
-        moments, jacobian = zip(*found, strict=True)
+        rows = enumerate(zip(pack.moments, pack.jacobian, strict=True))
+        moments, jacobian = zip(*(of_batches(place, *own) for place, own in rows), strict=True)
         return replace(pack, moments=moments, jacobian=jacobian)
 
     known = replace(problem, features_known=True)

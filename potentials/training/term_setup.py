@@ -49,7 +49,7 @@ def set_up_terms(
         parents = [s for s in below.values() if center in s.terms and s.descriptor == descriptor]
         new = random_term(rng, config, descriptor, len(elements))
         if parents:
-            own = inherited(new, elements, center, parents)
+            own = inherited(elements, center, parents)
             new = jax.tree.map(np.zeros_like, own)
         else:
             scaling = scaling_of(new, place, packs, descriptor, config.spread_floor)
@@ -93,60 +93,46 @@ def random_term(
     )
 
 
-def inherited(
-    like: AtomicTerm, elements: Elements, center: int, parents: Sequence[Stratum]
-) -> AtomicTerm:
+def inherited(elements: Elements, center: int, parents: Sequence[Stratum]) -> AtomicTerm:
     """The term of the strata below around one element, put together.
 
     Those of the most elements count once each, the ones that they share as often less: weights
     are a + b - c of pairs a and b on a root c. So a stratum whose elements below all share one
     network begins with that network.
     """
-    mixing = np.array(like.mixing)
     known: dict[int, np.ndarray] = {}
     for parent in parents:
         known.update(zip(parent.elements, parent.terms[center].mixing, strict=True))
-    for place, z in enumerate(elements):
-        mixing[place] = known.get(z, known[center])
     highest = max(len(parent.elements) for parent in parents)
     top = [parent for parent in parents if len(parent.elements) == highest]
     root = [parent for parent in parents if len(parent.elements) < highest]
-    shares = [(parent, 1.0 if root else 1.0 / len(top)) for parent in top]
-    if root:
-        shares.append((root[0], 1.0 - len(top)))
-    others = [z for z in elements if z != center]
-    seen = subsets(others)
+    shares = [1.0 if root else 1.0 / len(top)] * len(top) + [1.0 - len(top)] * len(root[:1])
+    used = [*top, *root[:1]]
+    terms = [parent.terms[center] for parent in used]
 
-    def first_layer(name: str) -> np.ndarray:
+    def summed(*arrays: np.ndarray) -> np.ndarray:
+        return sum(share * np.asarray(a) for share, a in zip(shares, arrays, strict=True))  # type: ignore[return-value]
+
+    def by_subset(tables: Sequence[np.ndarray]) -> np.ndarray:
+        """Arrays with an axis of subsets, from those that each stratum below has of them."""
         parts = []
-        for subset in seen:
-            total = np.zeros(())
-            for parent, share in shares:
+        for subset in subsets([z for z in elements if z != center]):
+            own = []
+            for parent, table in zip(used, tables, strict=True):
                 theirs = subsets([z for z in parent.elements if z != center])
-                place = theirs.index(tuple(z for z in subset if z in parent.elements))
-                term = parent.terms[center]
-                table = term.linear if name == "linear" else term.kernels[0]
-                total = total + share * np.asarray(table[:, place])
-            parts.append(total)
+                own.append(table[:, theirs.index(tuple(z for z in subset if z in parent.elements))])
+            parts.append(summed(*own))
         return np.stack(parts, axis=1)
 
-    def later(name: str, skip: int = 0) -> tuple[np.ndarray, ...]:
-        arrays = [
-            [share * np.asarray(a) for a in getattr(parent.terms[center], name)[skip:]]
-            for parent, share in shares
-        ]
-        return tuple(sum(own) for own in zip(*arrays, strict=True))  # type: ignore[misc]
-
-    one = parents[0].terms[center]
-    linear = first_layer("linear")
+    linear = by_subset([term.linear for term in terms])
     linear[:, :-1] = 0.0  # cancels in a higher stratum, as the output's bias does
-    biases = later("biases")
+    kernels, biases = jax.tree.map(summed, *((term.kernels[1:], term.biases) for term in terms))
     return AtomicTerm(
-        mixing=mixing,
-        shift=np.asarray(one.shift),
-        scale=np.asarray(one.scale),
+        mixing=np.stack([known.get(z, known[center]) for z in elements]),
+        shift=np.asarray(terms[0].shift),
+        scale=np.asarray(terms[0].scale),
         linear=linear,
-        kernels=(first_layer("kernels"), *later("kernels", 1)),
+        kernels=(by_subset([term.kernels[0] for term in terms]), *kernels),
         biases=(*biases[:-1], np.zeros_like(biases[-1])),
     )
 
@@ -183,11 +169,10 @@ def free_weights(
         return free
     kernel = np.zeros_like(term.kernels[0])
     kernel[:, -1] = 1.0
-    later = (*free.kernels[1:], *free.biases)
+    kernels, biases = free.kernels[1:], free.biases
     if config.coupling == "input":
-        later = jax.tree.map(np.zeros_like, later)
-    n_later = len(free.kernels) - 1
-    return replace(free, kernels=(kernel, *later[:n_later]), biases=later[n_later:])
+        kernels, biases = jax.tree.map(np.zeros_like, (kernels, biases))
+    return replace(free, kernels=(kernel, *kernels), biases=biases)
 
 
 def scaling_of(

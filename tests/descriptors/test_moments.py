@@ -53,7 +53,7 @@ def by_subset(atoms: Atoms, seen, moments: Moments = MOMENTS, elements=ELEMENTS)
         neighbors = neighbor_list(structures, moments.cutoff)
         rng = np.random.default_rng(7)
         mixing = [jnp.asarray(first_mixing(rng, moments)) for _ in ELEMENTS]
-        mixing = [mixing[place] for place in np.searchsorted(ELEMENTS, elements)]
+        mixing = {s: mixing[place] for s, place in enumerate(np.searchsorted(ELEMENTS, elements))}
         found = moments.moments(
             neighbors.displacements(structures), neighbors.tile_species(structures), len(elements)
         )

@@ -19,6 +19,10 @@ from stratal.potentials.data import read_labelled
 from stratal.potentials.library import Library
 from stratal.potentials.training import Interrupted, TrainConfig, term_fit, train
 from stratal.potentials.training.moment_rows import RowSource
+from stratal.potentials.training.packs import pack
+from stratal.potentials.training.term_problem import know_features, predict
+from stratal.potentials.training.term_setup import set_up_terms
+from stratal.potentials.training.term_strata import targets_of
 
 CONFIG = TrainConfig(
     cutoff=4.0, n_radial=3, l_max=2, n_channels=2, triples=((1, 1, 2),), n_triple_channels=1,
@@ -238,3 +242,23 @@ def test_symmetry_functions_cannot_stand_on_moments(data, library, tmp_path):
 @pytest.mark.slow
 def test_no_import_of_64_bits_leaks(library):
     assert jax.numpy.zeros(()).dtype == np.float32
+
+
+def test_known_features_predict_what_moments_do(data):
+    # As in a triple, whose mixing all comes from below: here that of a root of two elements.
+    pair, elements = only(data, "Ag-Cu"), (29, 47)
+    targets = targets_of(pair, elements, CONFIG, {}, np.zeros(2))
+    packs = pack(pair, targets, CONFIG.descriptor, elements, CONFIG.batch, 0)
+    problem, weights = set_up_terms(elements, CONFIG, CONFIG.descriptor, {}, packs)
+    same, unchanged = know_features(problem, [packs, []])
+    assert not same.features_known and unchanged[0] is packs
+    frozen = tuple(replace(own, mixing=np.zeros_like(own.mixing)) for own in problem.free)
+    known, (featured, nothing) = know_features(replace(problem, free=frozen), [packs, []])
+    assert known.features_known and nothing == []
+    whole = problem.whole(weights)
+    for own, other in zip(packs, featured, strict=True):
+        plain, quick = predict(problem, whole, own[0]), predict(known, whole, other[0])
+        for expected, found in zip(plain, quick, strict=True):
+            scale = float(np.abs(expected).max())
+            assert scale > 0
+            assert_allclose(found, expected, atol=2e-5 * scale)  # float32

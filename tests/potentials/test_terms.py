@@ -24,7 +24,7 @@ from stratal.potentials.compose import compose_strata, names_below
 from stratal.potentials.domain import Domain
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training import TrainConfig
-from stratal.potentials.training.term_setup import inherited, random_term
+from stratal.potentials.training.term_setup import inherited
 
 
 def compose(strata, elements) -> Any:
@@ -281,7 +281,6 @@ def test_the_grade_is_that_of_the_stratum_that_an_atom_sees():
 def test_a_pair_or_triple_begins_as_if_its_atoms_were_the_element_s():
     # Around a Cu atom, what a stratum inherits takes Ag and Pd atoms for Cu.
     strata = random_moment_strata("Cu", descriptor=TRIPLES)
-    config = TrainConfig(hidden=(5, 4))
     for z in (46, 47):
         root = random_moment_strata(chemical_symbols[z], descriptor=TRIPLES, seed=z)
         strata |= root
@@ -290,8 +289,7 @@ def test_a_pair_or_triple_begins_as_if_its_atoms_were_the_element_s():
         terms = {}
         for z in elements:
             parents = [stratum for stratum in below.values() if z in stratum.elements]
-            like = random_term(np.random.default_rng(0), config, TRIPLES, len(elements))
-            terms[z] = inherited(like, elements, z, parents)
+            terms[z] = inherited(elements, z, parents)
         name = stratum_name(elements)
         strata[name] = Stratum(elements=elements, descriptor=TRIPLES, terms=terms)
         strata[name] = replace(strata[name], parents=dict.fromkeys(below, ""))

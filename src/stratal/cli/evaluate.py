@@ -41,7 +41,8 @@ def evaluate(
             f"{labelled.level_of_theory!r}: errors hold the difference of the two.",
             err=True,
         )
-    assessment = assess(opened, labelled, precision, trust=report is not None)
+    calibrated = any(stratum.info.get("calibration") for stratum in opened.strata.values())
+    assessment = assess(opened, labelled, precision, trust=bool(report) and calibrated)
     table = Table("", *COLUMNS)
     table.add_row("all", *map(str, assessment.total.row()))
     for errors in (assessment.by_stratum, assessment.by_group):
