@@ -22,14 +22,14 @@ def main() -> None:
     options = parser.parse_args()
     from ase import units
     from ase.build import bulk
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+    from ase.md.velocitydistribution import Stationary, thermalize_momenta
     from ase.md.verlet import VelocityVerlet
 
     import stratal
 
     atoms = bulk("Cu", a=3.63, cubic=True) * (5, 5, 5)
     atoms.calc = stratal.load(options.library, precision=options.precision)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(0))
+    thermalize_momenta(atoms, 600, rng=np.random.default_rng(0))
     Stationary(atoms)
     dynamics = VelocityVerlet(atoms, options.timestep * units.fs)
     rows: list[tuple[float, float, float]] = []
