@@ -2,7 +2,7 @@
 
 The problem is that of one stratum of moments, an element or a pair: the same structures, first
 weights, loss and weight decay for all. Adam is what `stratal train` uses. The others are
-written here, over the same residuals: L-BFGS is optax's; Levenberg-Marquardt takes the whole
+written here, over the same residuals: L-BFGS is SciPy's; Levenberg-Marquardt takes the whole
 Jacobian and damps by whether the loss fell; the Kalman filter is the extended one with a
 forgetting factor that approaches 1 (Singraber et al., J. Chem. Theory Comput. 15, 3075 (2019)),
 all labels of a few structures at a time. Times are those of steps, compilation left out; every
@@ -232,37 +232,48 @@ def residuals_of(task: Task):
     return flat
 
 
-def lbfgs(task: Task, seconds: float) -> Iterator[tuple[Any, int]]:
-    """The L-BFGS of optax with its line search, over all structures; L2 in place of decay."""
+def loss_of(task: Task):
+    """The loss over all structures and its gradient, by one compiled step per minibatch."""
     import jax
     import jax.numpy as jnp
-    import optax
 
     flat, draw_in = residuals_of(task), jnp.asarray(task.decay)
-    optimizer = optax.lbfgs(memory_size=30)
-
-    def value(weights):
-        total = L2 * (draw_in * weights**2).sum()
-        for pack in task.minibatches:
-            total = total + jax.lax.map(lambda own: (flat(weights, own) ** 2).sum(), pack).sum()
-        return total
 
     @jax.jit
-    def step(weights, memory):
-        old, gradient = optax.value_and_grad_from_state(value)(weights, state=memory)
-        updates, memory = optimizer.update(
-            gradient, memory, weights, value=old, grad=gradient, value_fn=value
-        )
-        return optax.apply_updates(weights, updates), memory
+    def of_minibatch(weights, pack, number):
+        return jax.value_and_grad(lambda w: (flat(w, pack[number]) ** 2).sum())(weights)
 
-    weights = jnp.asarray(task.start)
-    memory = optimizer.init(weights)
-    jax.block_until_ready(step(weights, memory))
-    yield weights, 0
+    @jax.jit
+    def of_weights(weights):
+        return jax.value_and_grad(lambda w: L2 * (draw_in * w**2).sum())(weights)
+
+    def value_and_gradient(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        single = jnp.asarray(weights, jnp.float32)
+        parts = [of_weights(single)]
+        parts += [of_minibatch(single, p, n) for p in task.minibatches for n in range(p.n_batches)]
+        return (
+            float(sum(np.asarray(value, float) for value, _ in parts)),
+            sum(np.asarray(gradient, float) for _, gradient in parts),
+        )
+
+    return value_and_gradient
+
+
+def lbfgs(task: Task, seconds: float) -> Iterator[tuple[Any, int]]:
+    """SciPy's L-BFGS over all structures; L2 in place of decay. Begins anew every 50 steps."""
+    from scipy.optimize import minimize
+
+    value_and_gradient = loss_of(task)
+    weights = np.asarray(task.start, float)
+    value_and_gradient(weights)
+    yield task.start, 0
     while True:
-        for _ in range(5):
-            weights, memory = step(weights, memory)
-        yield weights, 5
+        options = {"maxiter": 50, "maxcor": 30, "ftol": 0.0, "gtol": 0.0}
+        found = minimize(value_and_gradient, weights, jac=True, method="L-BFGS-B", options=options)
+        weights = found.x
+        yield np.asarray(weights, np.float32), found.nit
+        if found.nit == 0:
+            return  # float32 leaves no descent
 
 
 def levenberg_marquardt(task: Task, seconds: float) -> Iterator[tuple[Any, int]]:
@@ -272,44 +283,37 @@ def levenberg_marquardt(task: Task, seconds: float) -> Iterator[tuple[Any, int]]
     from scipy.linalg import cho_factor, cho_solve
 
     flat, draw_in = residuals_of(task), L2 * task.decay
+    value_and_gradient = loss_of(task)
 
     @jax.jit
-    def normal(weights, pack):
-        def of_structure(own):
-            jacobian = jax.jacrev(flat)(weights, own)
-            errors = flat(weights, own)
-            return jacobian.T @ jacobian, jacobian.T @ errors
+    def normal(weights, matrix, structures):
+        jacobian = jax.vmap(jax.jacrev(flat), (None, 0))(weights, structures)
+        jacobian = jacobian.reshape(-1, len(weights))
+        return matrix + jnp.matmul(jacobian.T, jacobian, precision="highest")
 
-        def add(sums, own):
-            return jax.tree.map(jnp.add, sums, of_structure(own)), None
-
-        empty = (jnp.zeros((len(weights),) * 2), jnp.zeros(len(weights)))
-        return jax.lax.scan(add, empty, pack)[0]
-
-    @jax.jit
-    def value(weights):
-        total = (jnp.asarray(draw_in) * weights**2).sum()
-        for pack in task.minibatches:
-            total = total + jax.lax.map(lambda own: (flat(weights, own) ** 2).sum(), pack).sum()
-        return total
-
+    groups = [
+        jax.tree.map(lambda a, own=own: a[own], pack)
+        for pack in task.singles
+        for own in np.array_split(np.arange(pack.n_batches), -(-pack.n_batches // STRUCTURES))
+    ]
     weights, damping = np.asarray(task.start, float), 1e-2
-    for pack in task.singles:
-        jax.block_until_ready(normal(jnp.asarray(weights, jnp.float32), pack))
-    now = float(value(jnp.asarray(weights, jnp.float32)))
+    empty = jnp.zeros((len(weights),) * 2, jnp.float32)
+    for group in groups:
+        jax.block_until_ready(normal(jnp.asarray(task.start), empty, group))
+    now, slope = value_and_gradient(weights)
     yield task.start, 0
     while damping < 1e8:
-        single = jnp.asarray(weights, jnp.float32)
-        sums = [normal(single, pack) for pack in task.singles]
-        matrix = sum(np.asarray(own[0], float) for own in sums) + np.diag(draw_in)
-        slope = sum(np.asarray(own[1], float) for own in sums) + draw_in * weights
+        matrix = empty
+        for group in groups:
+            matrix = normal(jnp.asarray(weights, jnp.float32), matrix, group)
+        matrix = np.asarray(matrix, float) + np.diag(draw_in)
         size = np.diag(matrix).mean()
-        for _ in range(10):
+        while damping < 1e8:
             factor = cho_factor(matrix + damping * size * np.eye(len(slope)))
-            new = weights - cho_solve(factor, slope)
-            value_new = float(value(jnp.asarray(new, jnp.float32)))
-            if value_new < now:
-                weights, now, damping = new, value_new, damping / 3
+            new = weights - cho_solve(factor, 0.5 * slope)
+            value, slope_new = value_and_gradient(new)
+            if value < now:
+                weights, now, slope, damping = new, value, slope_new, damping / 3
                 break
             damping *= 4
         yield jnp.asarray(weights, jnp.float32), 1
@@ -351,6 +355,7 @@ def kalman(task: Task, seconds: float) -> Iterator[tuple[Any, int]]:
             yield carry[0], len(part)
 
 
+STRUCTURES = 32  # whose Jacobian Levenberg-Marquardt takes at once
 L2 = 1e-3  # of squares of decaying weights beside the loss, where there is no decoupled decay
 OPTIMIZERS = {
     "Adam": adam,

@@ -1,9 +1,10 @@
 """Labelled data: structures with the energies, forces and stresses of one level of theory."""
 
-from stratal.potentials.data.checks import StressSuspect, shortest_contact, stress_sign_suspect
+from stratal.potentials.data.checks import shortest_contact
 from stratal.potentials.data.labelled import LabelledData, Source, read_labelled
 from stratal.potentials.data.select import Selection, energy_above_hull, select
 from stratal.potentials.data.split import k_folds, split_by_group
+from stratal.potentials.data.stress_check import StressSuspect, stress_suspects
 from stratal.potentials.data.summary import DataSummary, Outlier, summarize
 
 __all__ = [
@@ -19,6 +20,6 @@ __all__ = [
     "select",
     "shortest_contact",
     "split_by_group",
-    "stress_sign_suspect",
+    "stress_suspects",
     "summarize",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -15,9 +13,6 @@ from ase.neighborlist import neighbor_list
 
 from stratal.errors import InputError
 from stratal.files.extxyz import as_voigt
-
-if TYPE_CHECKING:
-    from stratal.potentials.data.labelled import LabelledData
 
 SHORTEST = 0.3
 """Atoms closer than this (Å) are a mistake, whatever the elements."""
@@ -171,69 +166,6 @@ def _shortest_by_list(frame: Atoms) -> tuple[float, int, int]:
         reach *= 1.6
     nearest = int(np.argmin(lengths))
     return float(lengths[nearest]), int(first[nearest]), int(second[nearest])
-
-
-@dataclass(frozen=True)
-class StressSuspect:
-    """An energy-volume curve whose slope and stress disagree."""
-
-    formula: str
-    n_frames: int
-    ratio: float  # stress / (dE/dV); 1 if all is well, below 0 if the sign is wrong
-    source: str  # the curve's first frame
-
-    def __str__(self) -> str:
-        what = "opposite sign" if self.ratio < 0 else "another unit"
-        return (
-            f"stress is {self.ratio:.3g} times dE/dV over {self.n_frames} scaled copies of "
-            f"{self.formula} (from {self.source}): likely of {what}"
-        )
-
-
-def stress_sign_suspect(data: LabelledData, least: int = 4) -> tuple[StressSuspect, ...]:
-    """Find stresses that contradict the energies.
-
-    Where ``least`` or more frames are isotropically scaled copies of one structure, a third
-    of the trace of the stress must be dE/dV. Curves where it is not, within a factor of
-    two, are returned; data without such curves cannot be judged and give nothing.
-    """
-    curves = defaultdict(list)
-    for index in np.flatnonzero(data.has_stress):
-        if data.frames[index].cell.rank == 3:
-            curves[_shape(data.frames[index])].append(index)
-    suspects = []
-    for indices in curves.values():
-        ratio = _stress_ratio(data, np.array(indices)) if len(indices) >= least else None
-        if ratio is not None and not 0.5 < ratio < 2.0:
-            first = indices[0]
-            formula = data.frames[first].get_chemical_formula()
-            source = str(data.sources[first])
-            suspects.append(StressSuspect(formula, len(indices), ratio, source))
-    return tuple(suspects)
-
-
-def _stress_ratio(data: LabelledData, indices: np.ndarray, least: int = 4) -> float | None:
-    """Slope of trace/3 against dE/dV over the curve; None where it cannot be told."""
-    volumes = np.array([data.frames[index].get_volume() for index in indices])
-    volumes, first = np.unique(volumes.round(6), return_index=True)
-    indices = indices[first]
-    if len(indices) < least or volumes[-1] < 1.02 * volumes[0]:
-        return None
-    slopes = np.diff(data.energy[indices]) / np.diff(volumes)  # eV/Å³, between the volumes
-    pull = data.stress[indices, :3].mean(axis=1)
-    between = 0.5 * (pull[1:] + pull[:-1])
-    if np.ptp(slopes) < 1e-3:  # too flat to judge against rounding
-        return None
-    return float(slopes @ between / (slopes @ slopes))
-
-
-def _shape(frame: Atoms) -> tuple[bytes, bytes, bytes]:
-    """What scaled copies share: numbers, the cell at unit volume, fractional positions."""
-    cell = frame.cell.array / frame.get_volume() ** (1 / 3)
-    fractional = frame.get_scaled_positions(wrap=False)
-    fractional = (fractional - fractional[0]).round(3) % 1.0
-    metric = (cell @ cell.T).round(2) + 0.0  # + 0.0: no negative zeros
-    return frame.numbers.tobytes(), metric.tobytes(), (fractional + 0.0).tobytes()
 
 
 def _number(symbol: str) -> int:

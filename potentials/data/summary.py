@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from stratal.potentials.data.checks import reduced_cell, shortest_contact, stress_sign_suspect
+from stratal.potentials.data.checks import reduced_cell, shortest_contact
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.data.select import largest_forces
+from stratal.potentials.data.stress_check import stress_suspects
 
 ENERGY_LIMIT = 1e3  # eV/atom: above, all-electron totals or another unit
 FORCE_LIMIT = 50.0  # eV/Å: above, too close for most potentials
@@ -161,7 +162,7 @@ def find_warnings(data: LabelledData) -> tuple[str, ...]:
             f"{pulled} structures have forces that do not sum to zero (up to {net.max():.3g} "
             f"eV/Å per atom, {data.sources[int(net.argmax())]}): fixed atoms or noise?"
         )
-    warnings.extend(str(suspect) for suspect in stress_sign_suspect(data))
+    warnings.extend(str(suspect) for suspect in stress_suspects(data))
     return tuple(warnings)
 
 

@@ -7,7 +7,8 @@ from stratal.potentials.training.config import (
     config_from_toml,
 )
 from stratal.potentials.training.features import featurize
-from stratal.potentials.training.optimize import Fit, Interrupted, fit
+from stratal.potentials.training.fit_loop import Fit, Interrupted
+from stratal.potentials.training.optimize import fit
 from stratal.potentials.training.strata import train
 from stratal.potentials.training.trained import TrainedStratum
 

@@ -1,9 +1,4 @@
-"""Minimise the loss of a stratum: full-batch L-BFGS or Adam, in blocks of epochs.
-
-Between blocks the host looks at the validation error, shows progress, writes the
-checkpoint and obeys signals. The state holds everything, so a run that was interrupted
-ends with the same weights as one that was not.
-"""
+"""Minimise the loss of a stratum: full-batch L-BFGS or Adam, in blocks of epochs."""
 
 from __future__ import annotations
 
@@ -18,19 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from stratal.errors import InputError
-from stratal.files.checkpoint import Checkpoint, interruptible
 from stratal.files.hdf5 import digest
 from stratal.potentials.training.config import SymmetryFunctionConfig
+from stratal.potentials.training.fit_loop import Fit, run_fit
 from stratal.potentials.training.problem import Params, Problem, loss, mean_squares
-from stratal.progress import Progress
 
 BLOCK = 20  # epochs between two looks of the host
 MEMORY = 50  # pairs that L-BFGS remembers
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
 
 
 @jax.tree_util.register_dataclass
@@ -45,20 +34,6 @@ class FitState:
     best_epoch: jax.Array
     epoch: jax.Array
     curve: jax.Array  # (n_blocks, 5): epoch, RMSE of training and validation, see `Fit`
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What came out of a fit."""
-
-    params: Params
-    epochs: int
-    curve: np.ndarray  # (n, 5): epoch; energy, force RMSE in training; the same in validation
-
-    @property
-    def judged(self) -> np.ndarray:
-        """Energy RMSE by which the fit is judged, ``(n,)``: of validation if there is any."""
-        return np.where(np.isnan(self.curve[:, 3]), self.curve[:, 1], self.curve[:, 3])
 
 
 def fit(
@@ -94,40 +69,22 @@ def fit(
             epoch=jnp.zeros((), int),
             curve=jnp.full((blocks, 5), jnp.nan),
         )
-        store = Checkpoint(checkpoint, config.checkpoint_interval) if checkpoint else None
-        run = run_key(problem, params, config)
-        if store and store.exists():
-            state = load_state(store, state, run)
         validated = any(float(batch.training.min()) == 0 for batch in problem.batches)
-        advance = block_of_epochs(config, validated)
-        with interruptible() as stop, Progress(config.epochs, description) as progress:
-            progress.update(int(state.epoch))
-            while not finished(state, config):
-                state = advance(problem, state)
-                row = np.asarray(state.curve[int(state.epoch) // BLOCK - 1])
-                progress.update(BLOCK, **shown(row, validated))
-                if store and (stop.requested or store.due()):
-                    save_state(store, state, run)
-                if stop.requested:
-                    raise Interrupted(
-                        f"{description}: stopped by {stop.signal} after {int(state.epoch)} epochs."
-                    )
-        if store:
-            store.remove()
+        block = block_of_epochs(config, validated)
+
+        def advance(state: FitState) -> tuple[FitState, dict[str, str]]:
+            state = block(problem, state)
+            row = np.asarray(state.curve[int(state.epoch) // BLOCK - 1])
+            return state, shown(row, validated)
+
+        run = run_key(problem, params, config)
+        state = run_fit(state, advance, config, description, checkpoint, run)
         curve = np.asarray(state.curve)
         return Fit(
             params=jax.tree.map(np.asarray, state.best),
             epochs=int(state.epoch),
             curve=curve[: int(state.epoch) // BLOCK],
         )
-
-
-def finished(state: FitState, config: SymmetryFunctionConfig) -> bool:
-    """All epochs done, no gain for long, or nothing left to gain."""
-    if int(state.epoch) >= config.epochs:
-        return True
-    stale = int(state.epoch) - int(state.best_epoch)
-    return bool(config.patience) and stale >= config.patience
 
 
 def make_optimizer(config: SymmetryFunctionConfig) -> optax.GradientTransformation:
@@ -199,21 +156,3 @@ def run_key(problem: Problem, params: Params, config: SymmetryFunctionConfig) ->
     leaves = jax.tree.leaves((problem, params))
     settings = replace(config, checkpoint_interval=1.0)
     return digest({"config": repr(settings), "arrays": {str(i): x for i, x in enumerate(leaves)}})
-
-
-def save_state(store: Checkpoint, state: FitState, run: str) -> None:
-    """Write all leaves of the state."""
-    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    store.save({"run": run, "leaves": leaves}, force=True)
-
-
-def load_state(store: Checkpoint, like: FitState, run: str) -> FitState:
-    """Read a state back into the form of ``like``."""
-    tree = store.load()
-    if tree["run"] != run:
-        raise InputError(
-            f"{store.path}: checkpoint of another run (other data, settings or parents). "
-            f"Restore those, or remove the file to begin anew."
-        )
-    leaves = [jnp.asarray(tree["leaves"][key]) for key in sorted(tree["leaves"])]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -1,13 +1,11 @@
 """Fit the terms of one stratum: Adam over minibatches, with weights averaged along the way.
 
-All members of a committee are fitted at once. Between blocks of epochs the host looks at the
-validation error, shows progress, writes the checkpoint and obeys signals; the state holds
-everything, so an interrupted run ends with the same weights as one that was not.
+All members of a committee are fitted at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from stratal.files.checkpoint import Checkpoint, interruptible
 from stratal.files.hdf5 import digest
 from stratal.potentials.training.config import TrainConfig
-from stratal.potentials.training.optimize import Fit, Interrupted, load_state, save_state
+from stratal.potentials.training.fit_loop import Fit, run_fit
 from stratal.potentials.training.packs import Pack
 from stratal.potentials.training.term_problem import (
     TermProblem,
@@ -32,7 +29,6 @@ from stratal.potentials.training.term_problem import (
     total_squares,
     weighted,
 )
-from stratal.progress import Progress
 
 BLOCK = 10  # epochs between two looks of the host
 WARM_UP = 300  # steps, or a tenth of them all, until the learning rate is reached
@@ -89,26 +85,14 @@ def fit_terms(
     n_batches = sum(pack.n_batches for pack in training)
     optimizer = make_optimizer(config, n_batches, len(weights[0].kernels), len(weights))
     state = first_state(weights, optimizer, config)
-    store = Checkpoint(checkpoint, config.checkpoint_interval) if checkpoint else None
-    if store and store.exists():
-        state = load_state(store, state, run)
     epoch, judge = make_epoch(optimizer), make_judge(bool(validation))
-    with interruptible() as stop, Progress(config.epochs, description) as progress:
-        progress.update(int(state.epoch))
-        while not finished(state, config):
-            n_epochs = min(BLOCK, config.epochs - int(state.epoch))
-            for _ in range(n_epochs):
-                state = epoch(problem, state, training)
-            state, shown = judge(problem, state, training, validation)
-            progress.update(n_epochs, **words(shown))
-            if store and (stop.requested or store.due()):
-                save_state(store, state, run)
-            if stop.requested:
-                raise Interrupted(
-                    f"{description}: stopped by {stop.signal} after {int(state.epoch)} epochs."
-                )
-    if store:
-        store.remove()
+
+    def advance(state: TermState) -> tuple[TermState, dict[str, str]]:
+        for _ in range(min(BLOCK, config.epochs - int(state.epoch))):
+            state = epoch(problem, state, training)
+        return judge(problem, state, training, validation)
+
+    state = run_fit(state, advance, config, description, checkpoint, run)
     curve = np.asarray(state.curve, float)
     return Fit(
         params=jax.tree.map(np.asarray, problem.whole(state.best)),
@@ -132,14 +116,6 @@ def first_state(
         epoch=jnp.zeros((), jnp.int32),
         curve=jnp.full((-(-config.epochs // BLOCK), 5), jnp.nan, jnp.float32),
     )
-
-
-def finished(state: TermState, config: TrainConfig) -> bool:
-    """All epochs done, or no gain for long."""
-    if int(state.epoch) >= config.epochs:
-        return True
-    stale = int(state.epoch) - int(state.best_epoch)
-    return bool(config.patience) and stale >= config.patience
 
 
 @lru_cache(maxsize=8)  # equal ones share compiled steps
@@ -200,12 +176,12 @@ def make_epoch(
 
 def make_judge(
     validated: bool,
-) -> Callable[..., tuple[TermState, dict[str, float]]]:
+) -> Callable[..., tuple[TermState, dict[str, str]]]:
     """A function that judges the averaged weights and keeps the best."""
 
     def judge(
         problem: TermProblem, state: TermState, training: list[Pack], validation: list[Pack]
-    ) -> tuple[TermState, dict[str, float]]:
+    ) -> tuple[TermState, dict[str, str]]:
         weights = problem.whole(state.average)
         of_training = _total_squares(problem, weights, training)
         judged = _total_squares(problem, weights, validation) if validated else of_training
@@ -221,12 +197,12 @@ def make_judge(
             best_loss=loss_now if better else state.best_loss,
             best_epoch=state.epoch if better else state.best_epoch,
             curve=state.curve.at[block].set(jnp.asarray(row, jnp.float32)),
-        ), dict(errors[1])
+        ), words(errors[1])
 
     return judge
 
 
-def words(errors: dict[str, float]) -> dict[str, str]:
+def words(errors: Mapping[str, float]) -> dict[str, str]:
     """Errors for the progress line."""
     return {"errors": f"{1e3 * errors['energy']:.1f} meV/atom {1e3 * errors['forces']:.0f} meV/Å"}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from stratal.potentials.stratum import Stratum
 from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
-from stratal.potentials.training.optimize import Fit
+from stratal.potentials.training.fit_loop import Fit
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from stratal.potentials.training import (
     Interrupted,
     SymmetryFunctionConfig,
     featurize,
+    fit_loop,
     optimize,
     train,
 )
@@ -155,14 +156,14 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(data, tmp_path, monkeypa
     part = only(data, "Cu")
     train(part, config, tmp_path / "whole")
 
-    class SignalsAtSecondBlock(optimize.Progress):
+    class SignalsAtSecondBlock(fit_loop.Progress):
         def update(self, n=1, **notes):
             super().update(n, **notes)
             if n and self.description.startswith("stratum") and self.done == optimize.BLOCK:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(optimize, "Progress", SignalsAtSecondBlock)
+        patch.setattr(fit_loop, "Progress", SignalsAtSecondBlock)
         with pytest.raises(Interrupted, match="SIGTERM after 20 epochs"):
             train(part, config, tmp_path / "halves")
     assert not (tmp_path / "halves" / "Cu.h5").exists()
@@ -179,9 +180,9 @@ def test_finished_strata_are_not_trained_again(data, elements):
 
 def test_a_checkpoint_of_another_run_is_refused(data, tmp_path, monkeypatch):
     part = only(data, "Cu")
-    original = optimize.finished
+    original = fit_loop.finished
     with monkeypatch.context() as patch:
-        patch.setattr(optimize, "finished", lambda s, c: original(s, c) or os.kill(os.getpid(), 15))
+        patch.setattr(fit_loop, "finished", lambda s, c: original(s, c) or os.kill(os.getpid(), 15))
         with pytest.raises(Interrupted):
             train(part, ADAM, tmp_path)
     with pytest.raises(InputError, match="checkpoint of another run"):

@@ -1,0 +1,126 @@
+"""Do stresses agree with the energies? Strained copies of one structure tell.
+
+Between two copies with the same fractional positions the energy changes by the work of the
+stress, V σ:ε, whatever the atoms do. Where it does not, the stress has another sign or unit, or is
+off by a pressure: that of a basis set that does not follow the cell (Pulay stress; Francis and
+Payne, J. Phys.: Condens. Matter 2, 4395 (1990)).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms, units
+from ase.stress import voigt_6_to_full_3x3_stress
+
+if TYPE_CHECKING:
+    from stratal.potentials.data.labelled import LabelledData
+
+LEAST_COPIES = 4
+LARGEST_STRAIN = 0.1  # between two copies; beyond, the mean of their stresses says little
+SMALL_STRAIN = 0.03  # up to here it says enough for an offset
+LEAST_STRAIN = 1e-4  # two copies closer than this are the same
+LEAST_WORK = 1e-3  # eV/Å³ between stresses of pairs: less cannot be told from rounding
+LEAST_OFFSET = 0.5 * units.GPa
+EXPLAINED = 0.8  # part of the squared disagreement that one pressure must explain
+
+
+@dataclass(frozen=True)
+class StressSuspect:
+    """Strained copies of one structure whose energies and stresses disagree."""
+
+    formula: str
+    n_frames: int
+    ratio: float  # work of the stress over the change of energy; below 0 if the sign is wrong
+    offset: float  # eV/Å³, added to the stress of all copies; 0 where the ratio is wrong
+    source: str  # the first copy
+
+    def __str__(self) -> str:
+        copies = f"over {self.n_frames} strained copies of {self.formula} (from {self.source})"
+        if self.offset:
+            return (
+                f"stress is {self.offset / units.GPa:+.2f} GPa off the derivative of the energy "
+                f"{copies}: likely a basis set too small to follow the cell. Correct the stresses "
+                f"or leave them out of the fit (stress_weight = 0)"
+            )
+        what = "opposite sign" if self.ratio < 0 else "another unit"
+        return f"work of the stress is {self.ratio:.3g} times dE {copies}: likely of {what}"
+
+
+def stress_suspects(data: LabelledData) -> tuple[StressSuspect, ...]:
+    """Find stresses that contradict the energies.
+
+    Where four or more frames are strained copies of one structure, the energy must change by
+    the work of the stress. Those where it does not, within a factor of two or 0.5 GPa, are
+    returned; data without such copies cannot be judged and give nothing.
+    """
+    copies = defaultdict(list)
+    for index in np.flatnonzero(data.has_stress):
+        if data.frames[index].cell.rank == 3:
+            copies[_shape(data.frames[index])].append(int(index))
+    found = (_judged(data, np.array(own)) for own in copies.values() if len(own) >= LEAST_COPIES)
+    return tuple(suspect for suspect in found if suspect)
+
+
+def _judged(data: LabelledData, indices: np.ndarray) -> StressSuspect | None:
+    """What is wrong with the stresses of copies of one structure, if anything is."""
+    first, second = _pairs(np.array([data.frames[i].cell.array for i in indices]))
+    one, other = indices[first], indices[second]
+    if len(one) < LEAST_COPIES - 1:
+        return None
+    before, after = (np.array([data.frames[i].cell.array for i in own]) for own in (one, other))
+    middle = 0.5 * (before + after)
+    strain = np.linalg.solve(middle, after - before)
+    volume = np.abs(np.linalg.det(middle))
+    stress = voigt_6_to_full_3x3_stress(0.5 * (data.stress[one] + data.stress[other]))
+    work = volume * np.einsum("nij,nij->n", stress, strain)
+    growth = volume * np.trace(strain, axis1=1, axis2=2)
+    change = data.energy[other] - data.energy[one]
+    slopes = change / (volume * np.linalg.norm(strain, axis=(1, 2)))
+    if np.ptp(slopes) < LEAST_WORK:
+        return None
+    ratio = float(change @ work / (change @ change))
+    suspect = StressSuspect(
+        data.frames[indices[0]].get_chemical_formula(),
+        len(indices),
+        ratio,
+        0.0,
+        str(data.sources[indices[0]]),
+    )
+    if not 0.5 < ratio < 2.0:
+        return suspect
+    # Shear says nothing of a pressure.
+    size = np.linalg.norm(strain, axis=(1, 2))
+    used = (size < SMALL_STRAIN) & (np.abs(growth) > 0.5 * volume * size)
+    apart, growth = (work - change)[used], growth[used]
+    if len(apart) < LEAST_COPIES - 1:
+        return None
+    offset = float(growth @ apart / max(growth @ growth, 1e-12))
+    unexplained = np.sum((apart - offset * growth) ** 2)
+    if abs(offset) < LEAST_OFFSET or unexplained > (1 - EXPLAINED) * np.sum(apart**2):
+        return None
+    return StressSuspect(suspect.formula, suspect.n_frames, ratio, offset, suspect.source)
+
+
+def _pairs(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each cell ``(n, 3, 3)`` with the two nearest that are not the same; each pair once."""
+    size = np.cbrt(np.abs(np.linalg.det(cells)).mean())
+    pairs = set()
+    for i, cell in enumerate(cells):
+        apart = np.linalg.norm(cells - cell, axis=(1, 2)) / size
+        apart[apart < LEAST_STRAIN] = np.inf
+        for j in np.argsort(apart, kind="stable")[:2]:
+            if apart[j] < LARGEST_STRAIN:
+                pairs.add((min(i, int(j)), max(i, int(j))))
+    table = np.array(sorted(pairs), int).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _shape(frame: Atoms) -> tuple[bytes, bytes]:
+    """What strained copies share: numbers and fractional positions."""
+    fractional = frame.get_scaled_positions(wrap=False)
+    fractional = (fractional - fractional[0]).round(3) % 1.0
+    return frame.numbers.tobytes(), (fractional + 0.0).tobytes()  # + 0.0: no negative zeros

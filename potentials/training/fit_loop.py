@@ -1,0 +1,146 @@
+"""The host's part of every fit: blocks of epochs, progress, checkpoint, signals, early stopping.
+
+Between blocks the host looks at the validation error, shows progress, writes the checkpoint and
+obeys signals. The state holds everything, so a run that was interrupted ends with the same
+weights as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stratal.errors import InputError
+from stratal.files.checkpoint import Checkpoint, interruptible
+from stratal.progress import Progress
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+class FitState(Protocol):
+    """What the loop needs to know of a fit's state, a pytree."""
+
+    @property
+    def epoch(self) -> jax.Array:
+        """Epochs done."""
+        ...
+
+    @property
+    def best_epoch(self) -> jax.Array:
+        """The epoch with the lowest validation error."""
+        ...
+
+
+class FitSettings(Protocol):
+    """What the loop needs to know of the settings."""
+
+    @property
+    def epochs(self) -> int:
+        """How many at most."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a gain before stopping; 0: never."""
+        ...
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """Seconds."""
+        ...
+
+
+State = TypeVar("State", bound=FitState)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came out of a fit."""
+
+    params: Any  # a pytree of weights
+    epochs: int
+    curve: np.ndarray  # (n, 5): epoch; energy, force RMSE in training; the same in validation
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Energy RMSE by which the fit is judged, ``(n,)``: of validation if there is any."""
+        return np.where(np.isnan(self.curve[:, 3]), self.curve[:, 1], self.curve[:, 3])
+
+
+def run_fit(
+    state: State,
+    advance: Callable[[State], tuple[State, dict[str, str]]],
+    settings: FitSettings,
+    description: str,
+    checkpoint: str | Path | None,
+    run: str,
+) -> State:
+    """Advance a state until it is finished.
+
+    Args:
+        state: the first one, or the form of that in the checkpoint.
+        advance: takes it through a block of epochs; gives also what to show.
+        settings: when to stop.
+        description: shown with the progress.
+        checkpoint: file to resume from and to write; removed when all is done.
+        run: what the checkpoint must belong to.
+
+    Raises:
+        Interrupted: a signal asked to stop; the checkpoint holds the state.
+        InputError: the checkpoint belongs to another run.
+    """
+    store = Checkpoint(checkpoint, settings.checkpoint_interval) if checkpoint else None
+    if store and store.exists():
+        state = load_state(store, state, run)
+    with interruptible() as stop, Progress(settings.epochs, description) as progress:
+        done = int(state.epoch)
+        progress.update(done)
+        while not finished(state, settings):
+            state, shown = advance(state)
+            progress.update(int(state.epoch) - done, **shown)
+            done = int(state.epoch)
+            if store and (stop.requested or store.due()):
+                save_state(store, state, run)
+            if stop.requested:
+                raise Interrupted(f"{description}: stopped by {stop.signal} after {done} epochs.")
+    if store:
+        store.remove()
+    return state
+
+
+def finished(state: FitState, settings: FitSettings) -> bool:
+    """All epochs done, or no gain for long."""
+    if int(state.epoch) >= settings.epochs:
+        return True
+    stale = int(state.epoch) - int(state.best_epoch)
+    return bool(settings.patience) and stale >= settings.patience
+
+
+def save_state(store: Checkpoint, state: Any, run: str) -> None:
+    """Write all leaves of the state."""
+    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    store.save({"run": run, "leaves": leaves}, force=True)
+
+
+def load_state(store: Checkpoint, like: State, run: str) -> State:
+    """Read a state back into the form of ``like``.
+
+    Raises:
+        InputError: the checkpoint belongs to another run.
+    """
+    tree = store.load()
+    if tree["run"] != run:
+        raise InputError(
+            f"{store.path}: checkpoint of another run (other data, settings or parents). "
+            f"Restore those, or remove the file to begin anew."
+        )
+    leaves = [jnp.asarray(tree["leaves"][key]) for key in sorted(tree["leaves"])]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
