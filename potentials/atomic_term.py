@@ -92,16 +92,13 @@ class AtomicTerm:
 
     def energy(self, added: Sequence[jax.Array], is_root: bool) -> jax.Array:
         """`energies` of one member, whose arrays lack the axis of members."""
+        layers = [product(self.kernels[0][u].T, own) for u, own in enumerate(added)]
+        inputs = totals(layers)
         if is_root:
-            layers = [product(self.kernels[0][u].T, own) for u, own in enumerate(added)]
             linear = sum(self.linear[u] @ own for u, own in enumerate(added))
-            return self.network(sum(layers)) + linear
-        return differences(self.outputs(added))[-1] + self.linear[-1] @ added[-1]
-
-    def outputs(self, added: Sequence[jax.Array]) -> list[jax.Array]:
-        """What one member's network gives where only a subset is seen, ``(n_atoms,)`` each, eV."""
-        inputs = totals([product(self.kernels[0][u].T, own) for u, own in enumerate(added)])
-        return jnp.split(self.network(jnp.concatenate(inputs, axis=-1)), len(inputs))
+            return self.network(inputs[-1]) + linear
+        outputs = jnp.split(self.network(jnp.concatenate(inputs, axis=-1)), len(inputs))
+        return differences(outputs)[-1] + self.linear[-1] @ added[-1]
 
     def network(self, preactivations: jax.Array) -> jax.Array:
         """Output ``(n,)`` of first-layer inputs ``(n_hidden, n)`` without bias."""

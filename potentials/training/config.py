@@ -54,9 +54,6 @@ class TrainConfig:
     energy_weight: float = 1.0  # of (eV/atom)² against ...
     force_weight: float = 0.03  # ... (eV/Å)², in Å²
     stress_weight: float = 0.003  # ... dE/dstrain per atom, (eV)²
-    # Of the difference, (eV)² per atom, between the network of a pair or triple and those below it
-    # where atoms see only some of its elements.
-    consistency_weight: float = 1.0
     weight_decay: float = 0.1  # of the kernels of an element
     coupling_weight_decay: float = 0.3  # of what a pair or triple changes in those it inherits
     # Features that vary less than this, relative to the largest, are not raised to its spread:
@@ -77,7 +74,6 @@ class TrainConfig:
             (
                 "force_weight",
                 "stress_weight",
-                "consistency_weight",
                 "weight_decay",
                 "coupling_weight_decay",
                 "spread_floor",

@@ -14,7 +14,6 @@ import numpy as np
 from stratal.descriptors.harmonics import n_harmonics
 from stratal.descriptors.invariants import Moments
 from stratal.potentials.atomic_term import BY_MEMBER, AtomicTerm, features_around
-from stratal.potentials.training.consistency import Anchor
 from stratal.potentials.training.packs import Pack
 
 Weights = tuple[AtomicTerm, ...]  # one per central element
@@ -28,11 +27,9 @@ class TermProblem:
 
     base: Weights  # what the strata below hand down; what is trained is added to it
     free: Weights  # 1 where a weight is trained, 0 where it is frozen
-    anchors: tuple[tuple[Anchor, ...], ...]  # by element, by subset; empty for a root
     energy_weight: float = field(metadata={"static": True})
     force_weight: float = field(metadata={"static": True})
     stress_weight: float = field(metadata={"static": True})
-    consistency_weight: float = field(metadata={"static": True})
     is_root: bool = field(metadata={"static": True})
     descriptor: Moments = field(metadata={"static": True})
     # Whether minibatches hold what subsets add to the features in place of moments.
@@ -167,39 +164,7 @@ def weighted(problem: TermProblem, sums: jax.Array) -> jax.Array:
 
 def loss(problem: TermProblem, trained: Weights, batch: Pack) -> jax.Array:
     """Weighted mean squares of a minibatch, summed over the members."""
-    weights = problem.whole(trained)
-    total = weighted(problem, squares(problem, weights, batch)).sum()
-    if problem.is_root or problem.consistency_weight == 0:
-        return total
-    return total + 1e4 * problem.consistency_weight * inconsistency(problem, weights, batch)
-
-
-def inconsistency(problem: TermProblem, weights: Weights, batch: Pack) -> jax.Array:
-    """Mean square over atoms of what a network gives beyond its anchors, eV², summed.
-
-    See `consistency`; the sum is over the subsets of elements and the members.
-    """
-    total = count = jnp.zeros(())
-    n_frames = batch.n_atoms.shape[-1]
-    parts = zip(weights, problem.anchors, batch.moments, batch.frame, strict=True)
-    for place, (term, anchors, moments, frame) in enumerate(parts):
-        added = problem.added(term, moments, place)
-        real = frame < n_frames - 1
-
-        def apart(
-            own: AtomicTerm,
-            anchors: tuple[Anchor, ...],
-            added: list[jax.Array] = added,
-            real: jax.Array = real,
-        ) -> jax.Array:
-            outputs = own.outputs(added)[:-1]
-            pairs = zip(outputs, anchors, strict=True)
-            return sum(((x - anchor.output(added)) ** 2 * real).sum() for x, anchor in pairs)  # type: ignore[return-value]
-
-        axes = (BY_MEMBER, tuple(anchor.by_member for anchor in anchors))
-        total = total + jax.vmap(apart, axes)(term, anchors).sum()
-        count = count + real.sum()
-    return total / jnp.maximum(count, 1)
+    return weighted(problem, squares(problem, problem.whole(trained), batch)).sum()
 
 
 def total_squares(problem: TermProblem, weights: Weights, packs: list[Pack]) -> jax.Array:

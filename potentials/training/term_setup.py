@@ -20,7 +20,6 @@ from stratal.potentials.atomic_term import AtomicTerm, features_around
 from stratal.potentials.networks import initial_weights
 from stratal.potentials.stratum import Stratum
 from stratal.potentials.training.config import TrainConfig
-from stratal.potentials.training.consistency import anchors_around
 from stratal.potentials.training.packs import Pack
 from stratal.potentials.training.term_problem import TermProblem, Weights, as_moments
 
@@ -63,13 +62,9 @@ def set_up_terms(
     problem = TermProblem(
         base=as_float32(tuple(base)),
         free=as_float32(tuple(free)),
-        anchors=tuple(anchors_around(z, elements, below, descriptor) for z in elements)
-        if below
-        else (),
         energy_weight=config.energy_weight,
         force_weight=config.force_weight,
         stress_weight=config.stress_weight,
-        consistency_weight=config.consistency_weight,
         is_root=not below,
         descriptor=descriptor,
     )

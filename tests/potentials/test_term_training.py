@@ -10,7 +10,6 @@ import pytest
 from ase.build import bulk
 from numpy.testing import assert_allclose, assert_array_equal
 from tests.potentials.crystals import labelled_crystals
-from tests.potentials.moment_strata import random_moment_strata
 
 from stratal.errors import InputError
 from stratal.files import write_frames
@@ -19,10 +18,9 @@ from stratal.potentials.batch import predict_frames
 from stratal.potentials.data import read_labelled
 from stratal.potentials.library import Library
 from stratal.potentials.training import Interrupted, TrainConfig, term_fit, train
-from stratal.potentials.training.consistency import anchors_around
 from stratal.potentials.training.moment_rows import RowSource
 from stratal.potentials.training.packs import pack
-from stratal.potentials.training.term_problem import inconsistency, know_features, loss, predict
+from stratal.potentials.training.term_problem import know_features, predict
 from stratal.potentials.training.term_setup import set_up_terms
 from stratal.potentials.training.term_strata import targets_of
 
@@ -264,43 +262,3 @@ def test_known_features_predict_what_moments_do(data):
             scale = float(np.abs(expected).max())
             assert scale > 0
             assert_allclose(found, expected, atol=2e-5 * scale)  # float32
-
-
-def test_a_network_is_held_to_those_below(data, library):
-    pair, elements = only(data, "Ag-Cu"), (29, 47)
-    below = {name: library.strata[name] for name in ("Ag", "Cu")}
-    config = replace(CONFIG, consistency_weight=2.0)
-    targets = targets_of(pair, elements, config, below, np.zeros(2))
-    packs = pack(pair, targets, config.descriptor, elements, config.batch, 0)
-    problem, weights = set_up_terms(elements, config, config.descriptor, below, packs)
-    batch = packs[0][0]
-    # What a pair begins with agrees with the elements; another output bias is off by just that.
-    start = problem.whole(weights)
-    assert float(inconsistency(problem, start, batch)) < 1e-8
-    shifted = tuple(replace(t, biases=(*t.biases[:-1], t.biases[-1] + 0.3)) for t in start)
-    found = float(inconsistency(problem, shifted, batch))
-    assert found == pytest.approx(config.members * 0.3**2, rel=1e-4)
-    free = replace(problem, consistency_weight=0.0)
-    moved = jax.tree.map(lambda a: a + 0.05, weights)
-    more = float(loss(problem, moved, batch) - loss(free, moved, batch))
-    expected = 1e4 * 2.0 * float(inconsistency(problem, problem.whole(moved), batch))
-    assert more == pytest.approx(expected, rel=1e-3)
-
-
-def test_a_triple_is_held_to_its_pairs():
-    strata = random_moment_strata("Cu", "Pd", "Ag", descriptor=CONFIG.descriptor)
-    below = {name: stratum for name, stratum in strata.items() if len(stratum.elements) < 3}
-    anchors = anchors_around(47, (29, 46, 47), below, CONFIG.descriptor)
-    assert [anchor.seen for anchor in anchors] == [(0,), (0, 1), (0, 2)]
-    added = [
-        np.random.default_rng(i).normal(size=(CONFIG.descriptor.n_features, 5)) for i in range(3)
-    ]
-    pairs = [below[name].terms[47] for name in ("Ag-Cu", "Ag-Pd")]
-    for anchor, term, other in zip(anchors[1:], pairs, (1, 2), strict=True):
-        own = jax.tree.map(lambda a: a[0], (term.kernels, term.biases))
-        one = replace(term, kernels=own[0], biases=own[1])
-        expected = one.outputs([added[0], added[other]])[-1]
-        held = replace(anchor, term=replace(anchor.term, kernels=own[0], biases=own[1]))
-        assert_allclose(held.output(added), expected, rtol=1e-5)
-    lone = anchors_around(47, (29, 47), {}, CONFIG.descriptor)
-    assert not np.any(lone[0].output(added))
