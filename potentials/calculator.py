@@ -30,7 +30,7 @@ from stratal.potentials.chunks import evaluate_rows, rows_within
 from stratal.potentials.evaluate import Potential, Result, in_precision, is_strictly_local
 from stratal.potentials.library import Library
 from stratal.potentials.shards import evaluate_on_devices, mesh_of, place
-from stratal.potentials.trust import trust_at_once
+from stratal.potentials.trust import trust_by_rows
 
 LARGE = 5000  # atoms from which the neighbor list is built on the device
 SPREAD = 2000  # atoms from which several devices share the work
@@ -158,7 +158,8 @@ class StratalCalculator(Calculator):
     def _trust(self, atoms: Atoms) -> dict[str, Any]:
         """Uncertainties and grades of the structure for which the neighbor list was built."""
         potential, structures, _ = self._placed(atoms)
-        found = trust_at_once(potential, structures, self._neighbors)
+        assert self._neighbors is not None
+        found = trust_by_rows(potential, structures, self._neighbors, self._n_rows)
         energy, forces, grades = (np.asarray(a, float) for a in vars(found).values())
         values = (float(energy[0]), forces[: len(atoms)], grades[: len(atoms)])
         return dict(zip(TRUST, values, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,13 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.potentials.batch import placed_batches
-from stratal.potentials.evaluate import Potential, Result, as_result
+from stratal.potentials.evaluate import (
+    CACHED,
+    Potential,
+    Result,
+    as_result,
+    is_strictly_local,
+)
 
 
 class MemberPredictions(NamedTuple):
@@ -33,6 +40,44 @@ def member_energies(
     if by_member is None:
         return potential.energies(structures, neighbors, displacements)[None]
     return by_member(structures, neighbors, displacements)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Member:
+    """One member of a committee as a potential of its own, or any weighted sum of them.
+
+    The weights are an array: all members share one compiled program.
+    """
+
+    committee: Potential
+    weights: jax.Array  # (n_members,)
+
+    @property
+    def strictly_local(self) -> bool:
+        """Whether the committee is."""
+        return is_strictly_local(self.committee)
+
+    @property
+    def cached_rows(self) -> int:
+        """Rows of the neighbor table that stay in a processor's cache."""
+        return getattr(self.committee, "cached_rows", CACHED)
+
+    @property
+    def cutoff(self) -> float:
+        """Reach, Å."""
+        return self.committee.cutoff
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers covered, ascending."""
+        return self.committee.elements
+
+    def energies(
+        self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+    ) -> jax.Array:
+        """Atomic energies, ``(n_atoms,)``, eV."""
+        return self.weights @ member_energies(self.committee, structures, neighbors, displacements)
 
 
 def evaluate_members(potential: Potential, structures: Structures, neighbors: Neighbors) -> Result:

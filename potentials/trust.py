@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,8 @@ from ase import Atoms
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.potentials.batch import placed_batches
-from stratal.potentials.committee import evaluate_members
+from stratal.potentials.chunks import evaluate_rows, rows_within
+from stratal.potentials.committee import Member, evaluate_members
 from stratal.potentials.evaluate import Potential
 
 COVERED = 0.9  # part of errors that an interval is to cover
@@ -52,25 +54,91 @@ class PredictedTrust(NamedTuple):
 def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neighbors) -> Trust:
     """Uncertainties from the spread of a committee, and grades."""
     members = evaluate_members(potential, structures, neighbors)
-    factors_of = getattr(potential, "trust_factors", None)
-    if factors_of is None:
-        factors = jnp.full((3, structures.n_atoms), jnp.nan)
-    else:
-        factors = factors_of(structures, neighbors, neighbors.displacements(structures))
+    factors = factors_of(potential, structures, neighbors, neighbors.displacements(structures))
+    return trust_of(structures, members.energy, members.forces, factors)
+
+
+trust_at_once = jax.jit(evaluate_trust)
+
+
+def trust_by_rows(
+    potential: Potential, structures: Structures, neighbors: Neighbors, n_rows: int
+) -> Trust:
+    """What `evaluate_trust` gives, from ``n_rows`` rows of the neighbor table at a time.
+
+    Args:
+        potential: any; a strictly local one if there are more rows.
+        structures: all atoms.
+        neighbors: all rows.
+        n_rows: as `chunks.rows_within` gives it.
+    """
+    if n_rows >= structures.n_atoms:
+        return trust_at_once(potential, structures, neighbors)
+    one_hot = np.eye(getattr(potential, "n_members", 1), dtype=structures.positions.dtype)
+    by_member = [
+        evaluate_rows(Member(potential, weights), structures, neighbors, n_rows)
+        for weights in one_hot
+    ]
+    return trust_of(
+        jax.tree.map(jnp.asarray, structures),
+        jnp.stack([result.energy for result in by_member]),
+        jnp.stack([result.forces for result in by_member]),
+        factors_by_rows(potential, structures, neighbors, n_rows),
+    )
+
+
+def trust_of(
+    structures: Structures, energy: jax.Array, forces: jax.Array, factors: jax.Array
+) -> Trust:
+    """Uncertainties from what the members say and what strata know of their trust.
+
+    Args:
+        structures: all atoms.
+        energy: ``(n_members, n_systems)``, eV.
+        forces: ``(n_members, n_atoms, 3)``, eV/Å.
+        factors: ``(3, n_atoms)``, from `factors_of`.
+    """
     grades, of_forces, of_energy = factors
     real = jnp.asarray(structures.atom_mask)
     n_atoms = structures.sum_by_system(jnp.where(real, 1.0, 0.0))
-    spread = force_spread(members.forces) * jnp.maximum(grades, 1.0)
+    spread = force_spread(forces) * jnp.maximum(grades, 1.0)
     worst = jnp.where(real, of_energy, 0.0)
     factor = jax.ops.segment_max(worst, structures.system, structures.n_systems)
     return Trust(
-        energy=factor * n_atoms * energy_spread(members.energy / jnp.maximum(n_atoms, 1.0)),
+        energy=factor * n_atoms * energy_spread(energy / jnp.maximum(n_atoms, 1.0)),
         forces=of_forces * spread,
         grades=grades,
     )
 
 
-trust_at_once = jax.jit(evaluate_trust)
+def factors_of(
+    potential: Potential, structures: Structures, neighbors: Neighbors, displacements: jax.Array
+) -> jax.Array:
+    """Grades and the factors of the spreads of forces and energies, ``(3, n_atoms)``; or NaN."""
+    known = getattr(potential, "trust_factors", None)
+    if known is None:
+        return jnp.full((3, structures.n_atoms), jnp.nan)
+    return known(structures, neighbors, displacements)
+
+
+@partial(jax.jit, static_argnames="n_rows")
+def factors_by_rows(
+    potential: Potential, structures: Structures, neighbors: Neighbors, n_rows: int
+) -> jax.Array:
+    """What `factors_of` gives, from ``n_rows`` rows of the neighbor table at a time."""
+    structures, neighbors = jax.tree.map(jnp.asarray, (structures, neighbors))
+    n_atoms = structures.n_atoms
+
+    def add_chunk(number: jax.Array, found: jax.Array) -> jax.Array:
+        # The last chunk takes up rows of the one before, so that all have one shape.
+        which = jnp.minimum(number * n_rows, n_atoms - n_rows) + jnp.arange(n_rows)
+        rows, receivers = neighbors.rows(which, structures), structures.rows(which)
+        displacements = rows.displacements(structures, receivers)
+        own = factors_of(potential, receivers, rows, displacements)
+        return found.at[:, which].set(own.astype(found.dtype))
+
+    empty = jnp.zeros((3, n_atoms), structures.positions.dtype)
+    return jax.lax.fori_loop(0, -(-n_atoms // n_rows), add_chunk, empty)
 
 
 def predict_trust(
@@ -90,7 +158,7 @@ def predict_trust(
     grades: list[np.ndarray] = [np.zeros(0)] * len(frames)
     with jax.enable_x64(True):
         for members, ends, placed in placed_batches(frames, potential_of, "float64"):
-            found = trust_at_once(*placed)
+            found = trust_by_rows(*placed, rows_within(*placed))
             energy[members] = np.asarray(found.energy)[: len(members)]
             by_frame = [
                 np.split(np.asarray(values)[: ends[-1]], ends[:-1])

@@ -25,6 +25,7 @@ from stratal.potentials.domain import Domain
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training import TrainConfig
 from stratal.potentials.training.term_setup import inherited
+from stratal.potentials.trust import evaluate_trust, trust_by_rows
 
 
 def compose(strata, elements) -> Any:
@@ -277,6 +278,16 @@ def test_the_grade_is_that_of_the_stratum_that_an_atom_sees():
         expected = other.trust_factors(structures, neighbors, displacements)[0]
         assert_allclose(grades, expected, rtol=1e-8)
         assert np.isfinite(grades).all()
+
+
+def test_trust_by_rows_is_that_of_all_at_once():
+    info = {"calibration": {"energy": 1.5, "forces": 2.0}}
+    strata = {name: replace(stratum, info=info) for name, stratum in STRATA.items()}
+    own = placed(compose(strata, (29, 46, 47)), alloy("Cu", "Pd", "Ag"))
+    expected = evaluate_trust(*own)
+    assert np.isfinite(np.asarray(expected.forces)).all()
+    for name, found in vars(trust_by_rows(*own, n_rows=3)).items():  # eight atoms
+        assert_allclose(found, getattr(expected, name), rtol=1e-9, err_msg=name)
 
 
 def test_a_pair_or_triple_begins_as_if_its_atoms_were_the_element_s():
