@@ -4,8 +4,7 @@ The measure is the Mahalanobis distance of the atom's features, which the commit
 over that of the farthest atoms of the training set: up to 1 a potential interpolates, far
 above it guesses. Features of atoms in random cells have long tails, which would make all that is
 ordinary look alike; so distances beyond a feature's usual range count by their logarithm.
-Directions in which the training set hardly varies count by a floor, so that rounding does not
-look like distance.
+Directions in which the training set varies little count by a floor: few atoms tell them badly.
 """
 
 from __future__ import annotations
@@ -16,8 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-FLOOR = 1e-6  # variance of a direction that counts at least, relative to the largest
+# Variance of a direction that counts at least, relative to the largest: with far less, atoms like
+# those of the training set are outside by far where it has but a hundred.
+FLOOR = 1e-2
 FARTHEST = 0.999  # the part of training atoms within grade 1
+USUAL = 0.5  # the usual distance from the median, in mean distances
 NARROWEST = 1e-5  # usual range of a feature that counts at least, relative to the largest
 
 
@@ -25,7 +27,7 @@ class Domain(NamedTuple):
     """Where the features of training atoms of one element in one stratum lie."""
 
     center: np.ndarray  # (n_features,), medians
-    width: np.ndarray  # (n_features,), median distances from them
+    width: np.ndarray  # (n_features,), usual distances from them
     mean: np.ndarray  # (n_features,), of features in those units, tails taken in
     whitening: np.ndarray  # (n_features, n_directions), to independent ones of variance 1
     reach: np.ndarray  # (), distance of the farthest training atoms
@@ -34,7 +36,7 @@ class Domain(NamedTuple):
     def around(cls, features: np.ndarray) -> Domain:
         """The domain of features ``(n_atoms, n_features)`` of training atoms."""
         center = np.median(features, axis=0)
-        width = np.median(np.abs(features - center), axis=0)
+        width = USUAL * np.abs(features - center).mean(axis=0)
         width = np.maximum(width, max(NARROWEST * float(width.max(initial=0.0)), 1e-12))
         taken_in = np.arcsinh((features - center) / width)
         mean = taken_in.mean(axis=0)
