@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase import Atoms, units
@@ -50,6 +50,16 @@ class StressSuspect:
         return f"work of the stress is {self.ratio:.3g} times dE {copies}: likely of {what}"
 
 
+class Steps(NamedTuple):
+    """From one copy of a structure to another nearby; arrays ``(n_steps,)``."""
+
+    change: np.ndarray  # of the energy, eV
+    work: np.ndarray  # of the mean of both stresses, eV
+    growth: np.ndarray  # of the volume, Å³
+    volume: np.ndarray  # between both, Å³
+    size: np.ndarray  # norm of the strain
+
+
 def stress_suspects(data: LabelledData) -> tuple[StressSuspect, ...]:
     """Find stresses that contradict the energies.
 
@@ -67,42 +77,51 @@ def stress_suspects(data: LabelledData) -> tuple[StressSuspect, ...]:
 
 def _judged(data: LabelledData, indices: np.ndarray) -> StressSuspect | None:
     """What is wrong with the stresses of copies of one structure, if anything is."""
+    steps = _steps(data, indices)
+    if len(steps.change) < LEAST_COPIES - 1:
+        return None
+    if np.ptp(steps.change / (steps.volume * steps.size)) < LEAST_WORK:
+        return None
+    ratio = float(steps.change @ steps.work / (steps.change @ steps.change))
+    offset = _offset(steps) if 0.5 < ratio < 2.0 else 0.0
+    if 0.5 < ratio < 2.0 and not offset:
+        return None
+    formula = data.frames[indices[0]].get_chemical_formula()
+    return StressSuspect(formula, len(indices), ratio, offset, str(data.sources[indices[0]]))
+
+
+def _steps(data: LabelledData, indices: np.ndarray) -> Steps:
+    """The steps between neighbors among copies of one structure."""
     first, second = _pairs(np.array([data.frames[i].cell.array for i in indices]))
     one, other = indices[first], indices[second]
-    if len(one) < LEAST_COPIES - 1:
-        return None
-    before, after = (np.array([data.frames[i].cell.array for i in own]) for own in (one, other))
+    before, after = (
+        np.array([data.frames[i].cell.array for i in own]).reshape(-1, 3, 3) for own in (one, other)
+    )
     middle = 0.5 * (before + after)
     strain = np.linalg.solve(middle, after - before)
     volume = np.abs(np.linalg.det(middle))
     stress = voigt_6_to_full_3x3_stress(0.5 * (data.stress[one] + data.stress[other]))
-    work = volume * np.einsum("nij,nij->n", stress, strain)
-    growth = volume * np.trace(strain, axis1=1, axis2=2)
-    change = data.energy[other] - data.energy[one]
-    slopes = change / (volume * np.linalg.norm(strain, axis=(1, 2)))
-    if np.ptp(slopes) < LEAST_WORK:
-        return None
-    ratio = float(change @ work / (change @ change))
-    suspect = StressSuspect(
-        data.frames[indices[0]].get_chemical_formula(),
-        len(indices),
-        ratio,
-        0.0,
-        str(data.sources[indices[0]]),
+    return Steps(
+        change=data.energy[other] - data.energy[one],
+        work=volume * np.einsum("nij,nij->n", stress, strain),
+        growth=volume * np.trace(strain, axis1=1, axis2=2),
+        volume=volume,
+        size=np.linalg.norm(strain, axis=(1, 2)),
     )
-    if not 0.5 < ratio < 2.0:
-        return suspect
+
+
+def _offset(steps: Steps) -> float:
+    """The pressure (eV/Å³) by which stress and energy disagree; 0 where none explains it."""
     # Shear says nothing of a pressure.
-    size = np.linalg.norm(strain, axis=(1, 2))
-    used = (size < SMALL_STRAIN) & (np.abs(growth) > 0.5 * volume * size)
-    apart, growth = (work - change)[used], growth[used]
+    grows = np.abs(steps.growth) > 0.5 * steps.volume * steps.size
+    used = grows & (steps.size < SMALL_STRAIN)
+    apart, growth = (steps.work - steps.change)[used], steps.growth[used]
     if len(apart) < LEAST_COPIES - 1:
-        return None
+        return 0.0
     offset = float(growth @ apart / max(growth @ growth, 1e-12))
     unexplained = np.sum((apart - offset * growth) ** 2)
-    if abs(offset) < LEAST_OFFSET or unexplained > (1 - EXPLAINED) * np.sum(apart**2):
-        return None
-    return StressSuspect(suspect.formula, suspect.n_frames, ratio, offset, suspect.source)
+    explains = unexplained <= (1 - EXPLAINED) * np.sum(apart**2)
+    return offset if explains and abs(offset) >= LEAST_OFFSET else 0.0
 
 
 def _pairs(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
