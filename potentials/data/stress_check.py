@@ -1,15 +1,16 @@
 """Do stresses agree with the energies? Strained copies of one structure tell.
 
 Between two copies with the same fractional positions the energy changes by the work of the
-stress, V σ:ε, whatever the atoms do. Where it does not, the stress has another sign or unit, or is
-off by a pressure: that of a basis set that does not follow the cell (Pulay stress; Francis and
-Payne, J. Phys.: Condens. Matter 2, 4395 (1990)).
+stress, V σ:ε, whatever the atoms do. Where it does not, the stress has another sign, unit or order
+of components, or is off by a pressure: that of a basis set that does not follow the cell (Pulay
+stress; Francis and Payne, J. Phys.: Condens. Matter 2, 4395 (1990)).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,7 +26,9 @@ SMALL_STRAIN = 0.03  # up to here it says enough for an offset
 LEAST_STRAIN = 1e-4  # two copies closer than this are the same
 LEAST_WORK = 1e-3  # eV/Å³ between stresses of pairs: less cannot be told from rounding
 LEAST_OFFSET = 0.5 * units.GPa
-EXPLAINED = 0.8  # part of the squared disagreement that one pressure must explain
+SHEARS = ((1, 2), (0, 2), (0, 1))  # yz, xz, xy
+LEAST_SHEAR = 0.2  # part of the squared energies of shear that must be off
+EXPLAINED = 0.8  # part of the squared disagreement that one pressure or order must explain
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,18 @@ class StressSuspect:
     formula: str
     n_frames: int
     ratio: float  # work of the stress over the change of energy; below 0 if the sign is wrong
-    offset: float  # eV/Å³, added to the stress of all copies; 0 where the ratio is wrong
+    offset: float  # eV/Å³, added to the stress of all copies; 0 where something else is wrong
     source: str  # the first copy
+    order: str = ""  # what stands where yz, xz, xy are expected, if that is wrong
 
     def __str__(self) -> str:
         copies = f"over {self.n_frames} strained copies of {self.formula} (from {self.source})"
+        if self.order:
+            return (
+                f"shear stresses agree with the energies {copies} if they are taken for "
+                f"{self.order}, not yz, xz, xy: likely in another order (VASP prints xx, yy, zz, "
+                f"xy, yz, zx)"
+            )
         if self.offset:
             return (
                 f"stress is {self.offset / units.GPa:+.2f} GPa off the derivative of the energy "
@@ -58,6 +68,8 @@ class Steps(NamedTuple):
     growth: np.ndarray  # of the volume, Å³
     volume: np.ndarray  # between both, Å³
     size: np.ndarray  # norm of the strain
+    shear: np.ndarray  # mean stress yz, xz, xy, (n_steps, 3), eV/Å³
+    slip: np.ndarray  # volume times the strains 2 yz, 2 xz, 2 xy, (n_steps, 3), Å³
 
 
 def stress_suspects(data: LabelledData) -> tuple[StressSuspect, ...]:
@@ -71,23 +83,29 @@ def stress_suspects(data: LabelledData) -> tuple[StressSuspect, ...]:
     for index in np.flatnonzero(data.has_stress):
         if data.frames[index].cell.rank == 3:
             copies[_shape(data.frames[index])].append(int(index))
-    found = (_judged(data, np.array(own)) for own in copies.values() if len(own) >= LEAST_COPIES)
-    return tuple(suspect for suspect in found if suspect)
+    return tuple(
+        suspect
+        for own in copies.values()
+        if len(own) >= LEAST_COPIES
+        for suspect in _judged(data, np.array(own))
+    )
 
 
-def _judged(data: LabelledData, indices: np.ndarray) -> StressSuspect | None:
-    """What is wrong with the stresses of copies of one structure, if anything is."""
+def _judged(data: LabelledData, indices: np.ndarray) -> list[StressSuspect]:
+    """What is wrong with the stresses of copies of one structure."""
     steps = _steps(data, indices)
     if len(steps.change) < LEAST_COPIES - 1:
-        return None
+        return []
     if np.ptp(steps.change / (steps.volume * steps.size)) < LEAST_WORK:
-        return None
+        return []
     ratio = float(steps.change @ steps.work / (steps.change @ steps.change))
-    offset = _offset(steps) if 0.5 < ratio < 2.0 else 0.0
-    if 0.5 < ratio < 2.0 and not offset:
-        return None
-    formula = data.frames[indices[0]].get_chemical_formula()
-    return StressSuspect(formula, len(indices), ratio, offset, str(data.sources[indices[0]]))
+    formula, source = data.frames[indices[0]].get_chemical_formula(), str(data.sources[indices[0]])
+    plain = StressSuspect(formula, len(indices), ratio, 0.0, source)
+    if not 0.5 < ratio < 2.0:
+        return [plain]
+    offset, order = _offset(steps), _order(steps)
+    found = [replace(plain, offset=offset)] if offset else []
+    return [*found, replace(plain, order=order)] if order else found
 
 
 def _steps(data: LabelledData, indices: np.ndarray) -> Steps:
@@ -107,6 +125,9 @@ def _steps(data: LabelledData, indices: np.ndarray) -> Steps:
         growth=volume * np.trace(strain, axis1=1, axis2=2),
         volume=volume,
         size=np.linalg.norm(strain, axis=(1, 2)),
+        shear=np.stack([stress[:, i, j] for i, j in SHEARS], axis=1),
+        slip=volume[:, None]
+        * np.stack([strain[:, i, j] + strain[:, j, i] for i, j in SHEARS], axis=1),
     )
 
 
@@ -122,6 +143,26 @@ def _offset(steps: Steps) -> float:
     unexplained = np.sum((apart - offset * growth) ** 2)
     explains = unexplained <= (1 - EXPLAINED) * np.sum(apart**2)
     return offset if explains and abs(offset) >= LEAST_OFFSET else 0.0
+
+
+def _order(steps: Steps) -> str:
+    """The order in which shear stresses explain the energies; empty if they do as they stand."""
+    # A strain without symmetry has half its norm in the symmetric part.
+    used = np.linalg.norm(steps.slip, axis=1) > 0.5 * steps.volume * steps.size
+    if used.sum() < LEAST_COPIES - 1:
+        return ""
+    shear, slip = steps.shear[used], steps.slip[used]
+    rest = (steps.change - steps.work)[used] + (shear * slip).sum(axis=1)
+    apart = {
+        order: float(np.sum((rest - (shear[:, order] * slip).sum(axis=1)) ** 2))
+        for order in permutations(range(3))
+    }
+    best = min(apart, key=lambda order: apart[order])
+    wrong = apart[0, 1, 2]
+    if wrong < LEAST_SHEAR * np.sum(rest**2) or apart[best] > (1 - EXPLAINED) * wrong:
+        return ""
+    names = ("yz", "xz", "xy")
+    return ", ".join(names[best.index(place)] for place in range(3))
 
 
 def _pairs(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
