@@ -100,19 +100,14 @@ def sum_over_rows(
     structures, table = jax.tree.map(jnp.asarray, (structures, table))
     in_table, dtype = table.senders.shape[0], structures.positions.dtype
     n_rows = min(n_rows, in_table)
-    order = jnp.arange(in_table)
-    if len(potential.elements) > 1:
-        order = jnp.argsort(jnp.asarray(structures.species)[first + order])
+    order = rows_by_species(potential, structures, first + jnp.arange(in_table))
 
     def add_chunk(number: jax.Array, sums: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-        # The last chunk takes up rows of the one before, so that all have one shape.
-        start = jnp.minimum(number * n_rows, in_table - n_rows)
-        which = jax.lax.dynamic_slice_in_dim(order, start, n_rows)
+        which, again = rows_of_chunk(order, number, n_rows)
         rows = table.rows(which, structures)
         receivers = structures.rows(first + which)
         displacements = rows.displacements(structures, receivers)
         energies, pull, virials = energies_and_pull(potential, receivers, rows, displacements)
-        again = start + jnp.arange(n_rows) < number * n_rows
         pull = jnp.where(again[:, None, None], 0.0, pull)
         forces = sums[1].at[first + which].add(pull.sum(axis=1)).at[rows.senders].add(-pull)
         energies = energies.astype(dtype)
@@ -121,6 +116,31 @@ def sum_over_rows(
     empty = ((in_table,), (structures.n_atoms, 3), (in_table, 3, 3))
     sums = tuple(jnp.zeros(shape, dtype) for shape in empty)
     return jax.lax.fori_loop(0, -(-in_table // n_rows), add_chunk, sums)
+
+
+def rows_by_species(
+    potential: Potential, structures: Structures, receivers: jax.Array
+) -> jax.Array:
+    """The order that takes rows of one species together, ``(rows,)``.
+
+    Args:
+        potential: of one element: the order is that of the rows.
+        structures: all atoms.
+        receivers: which atom each row is of, ``(rows,)``.
+    """
+    if len(potential.elements) == 1:
+        return jnp.arange(len(receivers))
+    return jnp.argsort(jnp.asarray(structures.species)[receivers])
+
+
+def rows_of_chunk(order: jax.Array, number: jax.Array, n_rows: int) -> tuple[jax.Array, jax.Array]:
+    """The rows of one chunk, ``(n_rows,)``, and which of them the chunk before had too.
+
+    The last chunk takes up rows of the one before, so that all have one shape.
+    """
+    start = jnp.minimum(number * n_rows, len(order) - n_rows)
+    again = start + jnp.arange(n_rows) < number * n_rows
+    return jax.lax.dynamic_slice_in_dim(order, start, n_rows), again
 
 
 def rows_within(

@@ -21,7 +21,12 @@ from ase import Atoms
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.potentials.batch import placed_batches
-from stratal.potentials.chunks import evaluate_rows, rows_within
+from stratal.potentials.chunks import (
+    evaluate_rows,
+    rows_by_species,
+    rows_of_chunk,
+    rows_within,
+)
 from stratal.potentials.committee import Member, evaluate_members
 from stratal.potentials.evaluate import Potential
 
@@ -128,10 +133,10 @@ def factors_by_rows(
     """What `factors_of` gives, from ``n_rows`` rows of the neighbor table at a time."""
     structures, neighbors = jax.tree.map(jnp.asarray, (structures, neighbors))
     n_atoms = structures.n_atoms
+    order = rows_by_species(potential, structures, jnp.arange(n_atoms))
 
     def add_chunk(number: jax.Array, found: jax.Array) -> jax.Array:
-        # The last chunk takes up rows of the one before, so that all have one shape.
-        which = jnp.minimum(number * n_rows, n_atoms - n_rows) + jnp.arange(n_rows)
+        which, _ = rows_of_chunk(order, number, n_rows)
         rows, receivers = neighbors.rows(which, structures), structures.rows(which)
         displacements = rows.displacements(structures, receivers)
         own = factors_of(potential, receivers, rows, displacements)

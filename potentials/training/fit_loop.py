@@ -18,6 +18,7 @@ import numpy as np
 
 from stratal.errors import InputError
 from stratal.files.checkpoint import Checkpoint, interruptible
+from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
 from stratal.progress import Progress
 
 
@@ -36,25 +37,6 @@ class FitState(Protocol):
     @property
     def best_epoch(self) -> jax.Array:
         """The epoch with the lowest validation error."""
-        ...
-
-
-class FitSettings(Protocol):
-    """What the loop needs to know of the settings."""
-
-    @property
-    def epochs(self) -> int:
-        """How many at most."""
-        ...
-
-    @property
-    def patience(self) -> int:
-        """Epochs without a gain before stopping; 0: never."""
-        ...
-
-    @property
-    def checkpoint_interval(self) -> float:
-        """Seconds."""
         ...
 
 
@@ -78,7 +60,7 @@ class Fit:
 def run_fit(
     state: State,
     advance: Callable[[State], tuple[State, dict[str, str]]],
-    settings: FitSettings,
+    settings: TrainConfig | SymmetryFunctionConfig,
     description: str,
     checkpoint: str | Path | None,
     run: str,
@@ -116,7 +98,7 @@ def run_fit(
     return state
 
 
-def finished(state: FitState, settings: FitSettings) -> bool:
+def finished(state: FitState, settings: TrainConfig | SymmetryFunctionConfig) -> bool:
     """All epochs done, or no gain for long."""
     if int(state.epoch) >= settings.epochs:
         return True
