@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
+from moments_speed import random_potential
 from reference import machine, median_seconds
 
 SIZES = (6, 14, 29)  # cubic fcc cells along each edge: 864, 10,976 and 97,556 atoms
@@ -138,9 +139,15 @@ def symmetry_functions():
     return compose({"Cu": stratum}, (29,))
 
 
+def moments():
+    """Cu with the default moments and random weights."""
+    return random_potential(("Cu",), members=1)
+
+
 # Another potential to measure is one line here.
 POTENTIALS: dict[str, Callable] = {
     "lennard-jones": lennard_jones,
+    "moments": moments,
     "symmetry-functions": symmetry_functions,
 }
 

@@ -1,10 +1,4 @@
-"""G4: symmetry functions of pairs of neighbors, by tiles of the neighbor table.
-
-The table's entries come in tiles of one species (`descriptors.neighbors`). Pairs of
-neighbors are met as pairs of tiles, each once; what belongs to which pair of species
-is then a property of a pair of tiles, not of a pair of atoms. A few atoms at a time
-are treated side by side in the last axis, where the processor's vector lanes are.
-"""
+"""G4: symmetry functions of pairs of neighbors, the same list for all species."""
 
 from __future__ import annotations
 
@@ -13,12 +7,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from stratal.descriptors.cutoffs import cosine_cutoff
-from stratal.descriptors.neighbors import TILE
+from stratal.descriptors.cutoffs import CutoffFunction
+from stratal.descriptors.gaussians import Gaussian, gaussians
+from stratal.descriptors.triples import (
+    LANES,
+    Plan,
+    Term,
+    in_lanes,
+    sight_of,
+    squared_length,
+    sum_over_triples,
+)
 
-LANES = 16  # atoms side by side; a multiple of every vector width, small enough for caches
+COSINE = CutoffFunction(1, 0.0)
 
 
 class AngularFunction(NamedTuple):
@@ -55,97 +57,41 @@ def angular_symmetry_functions(
     """
     n_atoms = len(displacements)
     lanes = min(LANES, n_atoms)
-    padding = -n_atoms % lanes
-    n_pairs = n_species * (n_species + 1) // 2
+    plan = plan_of(functions, cutoff, n_species)
 
-    def in_lanes(per_atom: jax.Array, fill: float) -> jax.Array:
-        widths = [(0, padding)] + [(0, 0)] * (per_atom.ndim - 1)
-        chunks = jnp.pad(per_atom, widths, constant_values=fill)
-        return jnp.moveaxis(chunks.reshape(-1, lanes, *per_atom.shape[1:]), 1, -1)
+    def in_chunks(per_atom: jax.Array, fill: float) -> jax.Array:
+        padding = ((0, -n_atoms % lanes), (0, 0))
+        padded = jnp.pad(per_atom, padding, constant_values=fill)
+        return padded.reshape(-1, lanes, per_atom.shape[1])
 
     @jax.checkpoint  # the pairs of a chunk are computed again in the reverse pass, not stored
-    def of_chunk(chunk: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def of_chunk(chunk: tuple[tuple[jax.Array, ...], jax.Array]) -> jax.Array:
         vectors, species = chunk
-        return sum_over_pairs(functions, cutoff, vectors, species, n_species)
+        squared = squared_length(vectors)
+        weights = gaussians(plan.gaussians, plan.cutoff_function, squared)
+        return sum_over_triples(plan, sight_of(vectors, weights), species)
 
-    chunks = (in_lanes(displacements, 2 * cutoff), in_lanes(tile_species, 0))
-    summed = jax.lax.map(of_chunk, chunks)  # (n_chunks, n_pairs, n_functions, lanes)
-    return jnp.moveaxis(summed, -1, 1).reshape(-1, n_pairs, len(functions))[:n_atoms]
-
-
-def sum_over_pairs(
-    functions: Sequence[AngularFunction],
-    cutoff: float,
-    vectors: jax.Array,
-    tile_species: jax.Array,
-    n_species: int,
-) -> jax.Array:
-    """G4 ``(pairs, functions, lanes)`` of a few atoms, vectors ``(n_neighbors, 3, lanes)``."""
-    first, second = np.triu_indices(len(vectors) // TILE)
-    radial, angular = pair_terms(functions, cutoff, vectors, first, second)
-    sums = jnp.stack(
-        [(radial[f.eta] * angular[f.zeta, f.lambda_]).sum(axis=(1, 2)) for f in functions]
-    )  # (functions, tile pairs, lanes)
-    index = jnp.asarray(pair_index(n_species))[tile_species[first], tile_species[second]]
-    of_pair = jax.nn.one_hot(index, n_species * (n_species + 1) // 2, axis=0, dtype=vectors.dtype)
-    # By hand: a matrix product would need the lanes as a batch, for which they lie badly.
-    return jnp.stack([(sums * pair).sum(axis=1) for pair in of_pair])
+    far = 2.0 * cutoff
+    vectors = tuple(in_lanes(in_chunks(displacements[..., axis], far)) for axis in range(3))
+    tiles = jnp.moveaxis(in_chunks(tile_species, 0), 1, -1)
+    summed = jax.lax.map(of_chunk, (vectors, tiles))  # (n_chunks, n_pairs, n_functions, lanes)
+    summed = jnp.moveaxis(summed, -1, 1).reshape(-1, plan.n_pairs, len(functions))[:n_atoms]
+    # Sums over unordered pairs count each once.
+    scale = [2.0 ** (2.0 - function.zeta) for function in functions]
+    return summed * jnp.array(scale, displacements.dtype)
 
 
-def pair_terms(
-    functions: Sequence[AngularFunction],
-    cutoff: float,
-    vectors: jax.Array,
-    first: np.ndarray,
-    second: np.ndarray,
-) -> tuple[dict[float, jax.Array], dict[tuple[float, float], jax.Array]]:
-    """The radial factors by eta and the angular factors by (zeta, lambda).
-
-    Each is ``(n_tile_pairs, TILE, TILE, lanes)``; the radial one carries the cutoffs, the
-    factor 2 of ordered pairs, and 0 for a neighbor with itself.
-    """
-    lanes = vectors.shape[-1]
-    squared = (vectors * vectors).sum(axis=1)  # r_ij², (n_neighbors, lanes)
-    tiled = (-1, TILE, lanes)
-    r2 = squared.reshape(tiled)
-    inverse = jax.lax.rsqrt(r2)
-    weight = cosine_cutoff(r2, cutoff)
-    x, y, z = (vectors[:, axis].reshape(tiled) for axis in range(3))
-
-    def left(per_neighbor: jax.Array) -> jax.Array:
-        return per_neighbor[first][:, :, None]
-
-    def right(per_neighbor: jax.Array) -> jax.Array:
-        return per_neighbor[second][:, None, :]
-
-    dot = left(x) * right(x) + left(y) * right(y) + left(z) * right(z)
-    sum_of_squares = left(r2) + right(r2)
-    r2_jk = sum_of_squares - 2.0 * dot  # the law of cosines
-    cosine = dot * left(inverse) * right(inverse)
-    # Each pair of tiles stands for both orders; within one tile both orders are met.
-    same = (first == second)[:, None, None]
-    count = np.where(same, 1.0 - np.eye(TILE), 2.0).astype(vectors.dtype)[..., None]
-    weights = cosine_cutoff(r2_jk, cutoff) * left(weight) * right(weight) * count
-    total = sum_of_squares + r2_jk
-    radial = {eta: weights * jnp.exp(-eta * total) for eta in sorted({f.eta for f in functions})}
-    angular = {
-        (zeta, sign): 2.0 ** (1.0 - zeta) * power(1.0 + sign * cosine, zeta)
-        for zeta, sign in sorted({(f.zeta, f.lambda_) for f in functions})
-    }
-    return radial, angular
-
-
-def power(base: jax.Array, exponent: float) -> jax.Array:
-    """``base ** exponent``: multiplications for whole numbers, else of the positive part."""
-    if exponent != int(exponent):
-        positive = base > 0.0
-        return jnp.where(positive, jnp.where(positive, base, 1.0) ** exponent, 0.0)
-    return jax.lax.integer_pow(base, int(exponent))
-
-
-def pair_index(n_species: int) -> np.ndarray:
-    """Number of the unordered pair of species, ``(n_species, n_species)``, symmetric."""
-    index = np.zeros((n_species, n_species), int)
-    low, high = np.triu_indices(n_species)
-    index[low, high] = index[high, low] = np.arange(len(low))
-    return index
+def plan_of(functions: Sequence[AngularFunction], cutoff: float, n_species: int) -> Plan:
+    """The sums over triples that are asked for, in the order of the functions."""
+    etas = sorted({function.eta for function in functions})
+    angles = sorted({(function.zeta, function.lambda_) for function in functions})
+    return Plan(
+        gaussians=tuple(Gaussian(eta, 0.0, cutoff) for eta in etas),
+        angles=tuple(angles),
+        terms=tuple(
+            Term(etas.index(f.eta), angles.index((f.zeta, f.lambda_)), narrow=True)
+            for f in functions
+        ),
+        cutoff_function=COSINE,
+        n_species=n_species,
+    )

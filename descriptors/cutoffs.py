@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 # cos(pi/2 sqrt(u)) = sum_k (-1)^k (pi/2)^2k u^k / (2k)!; the first term left out is
 # below 2e-17 for u <= 1.
 HALF_COSINE = [(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(11)]
+
+HALF_COSINE_SLOPE = [k * c for k, c in enumerate(HALF_COSINE)][1:]
 
 
 def cosine_cutoff(squared_distances: jax.Array, cutoff: float) -> jax.Array:
@@ -62,6 +65,34 @@ class CutoffFunction(NamedTuple):
         # Between the ends a derivative of exactly 1; beyond them 0.
         x = jnp.where((scaled > 0.0) & (scaled < 1.0), scaled, jnp.where(scaled > 0.0, 1.0, 0.0))
         return jnp.where(distances < cutoff, self.shape(x), 0.0)
+
+    def of_squared(self, squared: jax.Array, cutoff: float) -> jax.Array:
+        """f_c of r² (any shape, Å²); no square root where it is a function of r²."""
+        if self.is_even:
+            return cosine_cutoff(squared, cutoff)
+        return self(jnp.sqrt(squared), cutoff)
+
+    def slope_by_squared(self, squared: jax.Array, cutoff: float) -> jax.Array:
+        """The derivative of f_c by r², Å^-2, of r² above 0 (any shape, Å²)."""
+        if self.is_even:
+            u = squared * (1.0 / cutoff**2)
+            slope = 2.0 * horner(HALF_COSINE, u) * horner(HALF_COSINE_SLOPE, u)
+            return jnp.where(u < 1.0, slope * (1.0 / cutoff**2), 0.0)
+        if self.kind in POLYNOMIALS and self.alpha == 0.0:
+            # f'(x) is a multiple of x^(m - 1) (1 - x)^(m - 1), so that nothing is divided by r.
+            order, coefficients = POLYNOMIALS[self.kind]
+            x = jnp.minimum(jnp.sqrt(squared) * (1.0 / cutoff), 1.0)
+            falling = jax.lax.integer_pow(1.0 - x, order - 1) * jax.lax.integer_pow(x, order - 2)
+            return (0.5 * order * coefficients[0] / cutoff**2) * falling
+        distances = jnp.sqrt(squared)
+        of_distance = partial(self, cutoff=cutoff)
+        _, slope = jax.jvp(of_distance, (distances,), (jnp.ones_like(distances),))
+        return 0.5 * slope / distances
+
+    @property
+    def is_even(self) -> bool:
+        """Whether it is an entire function of r²."""
+        return self.kind == 1 and self.alpha == 0.0
 
     def shape(self, x: jax.Array) -> jax.Array:
         """The function of x in [0, 1]."""

@@ -17,16 +17,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stratal.descriptors.angular import pair_index
+from stratal.descriptors.angular import COSINE
 from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.descriptor import Block
 from stratal.descriptors.gaussians import Gaussian, gaussians
-from stratal.descriptors.neighbors import TILE
-from stratal.descriptors.triples import Plan, Sight, Term, sum_over_triples
+from stratal.descriptors.triples import (
+    LANES,
+    Plan,
+    Term,
+    in_lanes,
+    pair_index,
+    sight_of,
+    squared_length,
+    sum_over_triples,
+)
 from stratal.errors import InputError
-
-LANES = 16  # atoms side by side: two to four vectors of the processor
-COSINE = CutoffFunction(1, 0.0)
 
 
 class PairFunction(NamedTuple):
@@ -131,35 +136,37 @@ class ElementSymmetryFunctions:
             )
         branches = [partial(self.describe, center) for center in self.elements]
         size = sum(block.size for block in self.blocks(self.elements))
-        branches.append(lambda vectors, _: jnp.zeros((size, vectors.shape[-1]), vectors.dtype))
+        branches.append(lambda vectors, tiles: jnp.zeros((size, LANES), displacements.dtype))
         rows, slots, center_of_chunk = by_species(species, n_species)
 
         @jax.checkpoint  # a chunk is computed again in the reverse pass, not stored
-        def of_chunk(chunk: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        def of_chunk(chunk: tuple[Any, ...]) -> jax.Array:
             center, *arguments = chunk
             return jax.lax.switch(center, branches, *arguments)
 
-        far = jnp.zeros((1, *displacements.shape[1:]), displacements.dtype)
-        far = far.at[..., 0].set(2.0 * self.cutoff)
-        vectors = jnp.concatenate([displacements, far])[rows]
-        tiles = jnp.concatenate([tile_species, jnp.zeros_like(tile_species[:1])])[rows]
-        chunks = (center_of_chunk, jnp.moveaxis(vectors, 1, -1), jnp.moveaxis(tiles, 1, -1))
-        features = jax.lax.map(of_chunk, chunks)  # (n_chunks, n_features, lanes)
-        return jnp.moveaxis(features, 1, -1).reshape(-1, features.shape[1])[slots]
+        vectors = tuple(
+            in_lanes(in_chunks(displacements[..., axis], rows, slots, 2.0 * self.cutoff))
+            for axis in range(3)
+        )
+        tiles = jnp.moveaxis(in_chunks(tile_species, rows, slots, 0), 1, -1)
+        features = jax.lax.map(of_chunk, (center_of_chunk, vectors, tiles))
+        # (n_chunks, n_features, LANES)
+        return jnp.moveaxis(features, 1, -1).reshape(-1, size)[slots]
 
-    def describe(self, center: int, vectors: jax.Array, tile_species: jax.Array) -> jax.Array:
-        """Features ``(n_features, lanes)`` of a few atoms of one element.
+    def describe(
+        self, center: int, vectors: tuple[jax.Array, ...], tile_species: jax.Array
+    ) -> jax.Array:
+        """Features ``(n_features, n_atoms)`` of a few atoms of one element.
 
         Args:
             center: atomic number.
-            vectors: of their neighbors, ``(n_neighbors, 3, lanes)``, Å.
-            tile_species: ``(n_tiles, lanes)``.
+            vectors: x, y and z of their neighbors, ``(TILE, n_tiles * n_atoms)``, Å.
+            tile_species: ``(n_tiles, n_atoms)``.
         """
         functions = dict(self.functions)[center]
         kinds = tuple(sorted({Gaussian(f.eta, f.r_s, f.cutoff) for f in functions}))
-        squared = (vectors * vectors).sum(axis=1)
-        tiled = (-1, TILE, vectors.shape[-1])
-        weights = gaussians(kinds, self.cutoff_function, squared.reshape(tiled))
+        squared = squared_length(vectors)
+        weights: list[jax.Array] = gaussians(kinds, self.cutoff_function, squared)  # pyright: ignore[reportAssignmentType]
         plan = self.plan(functions)
         pairs = {Gaussian(f.eta, f.r_s, f.cutoff) for f in functions if isinstance(f, PairFunction)}
         sums = {
@@ -169,13 +176,8 @@ class ElementSymmetryFunctions:
         }
         triples = None
         if plan.terms:
-            distances = jnp.sqrt(squared)
-            directions = vectors / distances[:, None]
-            sight = Sight(
-                distances.reshape(tiled),
-                tuple(directions[:, axis].reshape(tiled) for axis in range(3)),
-                tuple(weights[kinds.index(kind)] for kind in plan.gaussians),
-            )
+            of_triples = [weights[kinds.index(kind)] for kind in plan.gaussians]
+            sight = sight_of(vectors, of_triples)
             triples = sum_over_triples(plan, sight, tile_species)
 
         def value(function: Function) -> jax.Array:
@@ -188,7 +190,7 @@ class ElementSymmetryFunctions:
             scale = 2.0 ** (1.0 - function.zeta)
             return scale * triples[pair, plan.terms.index(term_of(plan, function))]  # pyright: ignore[reportIndexIssue]
 
-        zero = jnp.zeros(vectors.shape[-1], vectors.dtype)
+        zero = jnp.zeros(tile_species.shape[-1], squared.dtype)
         features = []
         for block in self.blocks(self.elements):
             own = [value(functions[n]) for n in self.positions(center, block.neighbors)]
@@ -196,8 +198,8 @@ class ElementSymmetryFunctions:
         return jnp.stack(features)
 
     def by_neighbor(self, weights: jax.Array, tile_species: jax.Array) -> list[jax.Array]:
-        """Weights ``(n_tiles, TILE, lanes)`` summed over the neighbors of each species."""
-        by_tile = weights.sum(axis=1)
+        """Weights ``(TILE, n_tiles * n_atoms)`` summed over the neighbors of each species."""
+        by_tile = weights.sum(axis=0).reshape(tile_species.shape)
         return [
             jnp.where(tile_species == s, by_tile, 0.0).sum(axis=0)
             for s in range(len(self.elements))
@@ -304,3 +306,28 @@ def by_species(species: jax.Array, n_species: int) -> tuple[jax.Array, jax.Array
     past = jnp.cumsum(chunks)
     center = (jnp.arange(n_chunks)[:, None] >= past[None]).sum(axis=1)
     return rows.reshape(n_chunks, LANES), slots, center
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def in_chunks(per_atom: jax.Array, rows: jax.Array, slots: jax.Array, fill: float) -> jax.Array:
+    """Rows of a table as `by_species` shares them out, ``(n_chunks, LANES, ...)``.
+
+    Places without an atom hold ``fill``. The reverse pass is a gather, no scatter.
+    """
+    return jnp.concatenate([per_atom, jnp.full_like(per_atom[:1], fill)])[rows]
+
+
+def _in_chunks_forward(
+    per_atom: jax.Array, rows: jax.Array, slots: jax.Array, fill: float
+) -> tuple[jax.Array, jax.Array]:
+    return in_chunks(per_atom, rows, slots, fill), slots
+
+
+def _in_chunks_reverse(
+    fill: float, slots: jax.Array, pull: jax.Array
+) -> tuple[jax.Array, None, None]:
+    del fill
+    return pull.reshape(-1, *pull.shape[2:])[slots], None, None
+
+
+in_chunks.defvjp(_in_chunks_forward, _in_chunks_reverse)

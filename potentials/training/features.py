@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
-from stratal.descriptors.angular import LANES
 from stratal.descriptors.descriptor import Descriptor, n_features
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.structures import Structures, bucket
+from stratal.descriptors.triples import LANES
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest, read_hdf5, write_hdf5
 from stratal.progress import Progress
