@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from stratal.descriptors.harmonics import harmonics, n_harmonics, slopes
 from stratal.descriptors.neighbors import TILE
+from stratal.descriptors.once import computed_once
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def sums(
 
 def sums_forward(basis, l_max, vectors, of_species):  # noqa: D103
     unit, inverse, distances = directions(vectors)
-    radial = by_species(jnp.stack(basis(distances), axis=1), of_species)
+    radial = computed_once(lambda r: jnp.stack(basis(r), axis=1), distances)
+    radial = by_species(radial, of_species)
     angular = jnp.stack(harmonics(*unit, l_max), axis=1)
     summed = jnp.einsum("imj,ikj->imk", angular, radial, precision="highest")
     return summed, (unit, inverse, distances, radial, angular, of_species)
@@ -96,7 +98,8 @@ def sums_forward(basis, l_max, vectors, of_species):  # noqa: D103
 
 def sums_reverse(basis, l_max, kept, pull):  # noqa: D103
     unit, inverse, distances, radial, angular, of_species = kept
-    slope = by_species(jnp.stack(basis.with_slopes(distances)[1], axis=1), of_species)
+    slope = computed_once(lambda r: jnp.stack(basis.with_slopes(r)[1], axis=1), distances)
+    slope = by_species(slope, of_species)
     along = jnp.einsum("imk,ikj->imj", pull, slope, precision="highest")
     by_distance = sum_of_products(along, angular)
     if l_max == 0:

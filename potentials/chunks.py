@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
+from stratal.potentials.compiled import compiled
 from stratal.potentials.evaluate import (
     CACHED,
     Potential,
@@ -31,7 +32,7 @@ ROWS = 16  # chunks have a multiple of these
 PROBE = 1024  # rows of the program by whose memory the size of chunks is chosen
 HARMLESS = 2000  # bytes per entry of the table, more than any potential needs
 
-evaluate_at_once = jax.jit(evaluate)
+evaluate_at_once = compiled(evaluate)
 
 
 def evaluate_within(
@@ -65,7 +66,7 @@ def evaluate_rows(
     return evaluate_in_chunks(potential, structures, neighbors, n_rows)
 
 
-@partial(jax.jit, static_argnames="n_rows")
+@partial(compiled, static_argnames="n_rows")
 def evaluate_in_chunks(
     potential: Potential, structures: Structures, neighbors: Neighbors, n_rows: int
 ) -> Result:
@@ -202,7 +203,7 @@ def bytes_of(kind: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> floa
     shapes = [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]
     potential, structures, table = jax.tree.unflatten(kind, shapes)
     n_rows, n_neighbors = table.senders.shape
-    program = jax.jit(sum_over_rows, static_argnums=4).lower(
+    program = compiled(sum_over_rows, static_argnums=4).lower(
         potential, structures, table, 0, n_rows
     )
     memory = program.compile().memory_analysis()

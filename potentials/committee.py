@@ -15,6 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.potentials.batch import placed_batches
+from stratal.potentials.compiled import compiled
 from stratal.potentials.evaluate import (
     CACHED,
     Potential,
@@ -99,7 +100,7 @@ def evaluate_members(potential: Potential, structures: Structures, neighbors: Ne
     return jax.vmap(of_member)(jnp.eye(len(energies), dtype=energies.dtype), energies)
 
 
-_evaluate_members = jax.jit(evaluate_members)
+_evaluate_members = compiled(evaluate_members)
 
 
 def predict_members(

@@ -20,6 +20,7 @@ from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 from stratal.potentials.chunks import sum_over_rows
+from stratal.potentials.compiled import compiled
 from stratal.potentials.evaluate import Potential, Result, as_result
 
 ROWS = "rows"  # the axis of the devices
@@ -47,7 +48,7 @@ def place(structures: Structures, neighbors: Neighbors, mesh: Mesh) -> Neighbors
     )
 
 
-@partial(jax.jit, static_argnames=("mesh", "n_rows"))
+@partial(compiled, static_argnames=("mesh", "n_rows"))
 def evaluate_on_devices(
     potential: Potential, structures: Structures, neighbors: Neighbors, mesh: Mesh, n_rows: int
 ) -> Result:

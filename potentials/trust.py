@@ -28,6 +28,7 @@ from stratal.potentials.chunks import (
     rows_within,
 )
 from stratal.potentials.committee import Member, evaluate_members
+from stratal.potentials.compiled import compiled
 from stratal.potentials.evaluate import Potential
 
 COVERED = 0.9  # part of errors that an interval is to cover
@@ -63,7 +64,7 @@ def evaluate_trust(potential: Potential, structures: Structures, neighbors: Neig
     return trust_of(structures, members.energy, members.forces, factors)
 
 
-trust_at_once = jax.jit(evaluate_trust)
+trust_at_once = compiled(evaluate_trust)
 
 
 def trust_by_rows(
@@ -126,7 +127,7 @@ def factors_of(
     return known(structures, neighbors, displacements)
 
 
-@partial(jax.jit, static_argnames="n_rows")
+@partial(compiled, static_argnames="n_rows")
 def factors_by_rows(
     potential: Potential, structures: Structures, neighbors: Neighbors, n_rows: int
 ) -> jax.Array:
