@@ -22,6 +22,7 @@ import numpy as np
 
 from stratal.descriptors.harmonics import triple_coupling
 from stratal.descriptors.moments import RadialBasis, neighborhood_moments
+from stratal.descriptors.once import computed_once
 from stratal.errors import InputError
 
 TRIPLES = ((1, 1, 2), (2, 2, 2), (1, 2, 3))  # degrees that are contracted by default
@@ -88,7 +89,7 @@ class Moments:
         run over them, and every contraction is one large matrix product or sum.
         """
         found = neighborhood_moments(self.basis, self.l_max, displacements, tile_species, n_species)
-        return jnp.moveaxis(found, 0, -1)
+        return atoms_last(found)
 
     def invariants(self, mixed: Sequence[jax.Array]) -> jax.Array:
         """Features ``(..., n_features, n_atoms)``, invariant under rotation.
@@ -127,6 +128,19 @@ class Moments:
             triples=tuple(tuple(int(n) for n in row) for row in tree["triples"]),  # type: ignore[misc]
             **{name: int(tree[name]) for name in counts},
         )
+
+
+@jax.custom_vjp
+def atoms_last(moments: jax.Array) -> jax.Array:
+    """The first axis last; in the reverse pass what is to be moved is computed first."""
+    return jnp.moveaxis(moments, 0, -1)
+
+
+def _atoms_last_reverse(_: None, pull: jax.Array) -> tuple[jax.Array]:
+    return (computed_once(lambda pull: jnp.moveaxis(pull, -1, 0), pull),)
+
+
+atoms_last.defvjp(lambda moments: (atoms_last(moments), None), _atoms_last_reverse)
 
 
 def mixed_moments(moments: jax.Array, mixing: jax.Array) -> list[jax.Array]:

@@ -127,7 +127,7 @@ def sum_over_triples(plan: Plan, sight: Sight, tile_species: jax.Array) -> jax.A
         right, species = computed_once(from_offset, around, offset * n_atoms)
         pairs = pairs_of(sight, right, count)
         factors = computed_once(partial(factors_of, plan), sight, right, pairs)
-        by_row = computed_once(partial(products_of, plan), *factors)
+        by_row = computed_once(partial(products_of, plan), *factors, pairs.cosine)
         sums = jnp.stack([of_row.sum(axis=0) for of_row in by_row])
         own = pairs_of_species(plan, own_species, species, sums.dtype)
         return total + own[:, None] * sums, None
@@ -181,8 +181,8 @@ sum_over_triples.defvjp(_forward, _backward)
 
 def factors_of(
     plan: Plan, left: Sight, right: Sight, pairs: Pairs
-) -> tuple[list[jax.Array], list[jax.Array]]:
-    """G_j G_k [G_jk] of each kind, and each angle's power."""
+) -> tuple[list[jax.Array], dict[int, jax.Array]]:
+    """G_j G_k [G_jk] of each kind, and what `lower_powers` gives."""
     near = {c: plan.cutoff_function.of_squared(pairs.squared, c) for c in plan.cutoffs}
     weights = []
     for i, narrow in plan.kinds:
@@ -191,15 +191,20 @@ def factors_of(
             gaussian = plan.gaussians[i]
             weight = weight * near[gaussian.cutoff] * decay(gaussian, pairs.squared)
         weights.append(weight)
-    return weights, [power(1.0 + sign * pairs.cosine, zeta) for zeta, sign in plan.angles]
+    return weights, lower_powers(plan, pairs.cosine)
 
 
-def products_of(plan: Plan, weights: list[jax.Array], angles: list[jax.Array]) -> list[jax.Array]:
+def products_of(
+    plan: Plan, weights: list[jax.Array], powers: dict[int, jax.Array], cosine: jax.Array
+) -> list[jax.Array]:
     """Each term summed over the second neighbors, ``(TILE, lanes)``."""
-    return [
-        sum_of(weights[plan.kinds.index((term.gaussian, term.narrow))] * angles[term.angle], 1)
-        for term in plan.terms
-    ]
+
+    def product(term: Term) -> jax.Array:
+        base = 1.0 + plan.angles[term.angle][1] * cosine
+        weight = weights[plan.kinds.index((term.gaussian, term.narrow))]
+        return weight * (powers[term.angle] * base if term.angle in powers else base)
+
+    return [sum_of(product(term), 1) for term in plan.terms]
 
 
 def pulls(
