@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.gaussians import Gaussian, gaussians
 from stratal.descriptors.triples import (
-    LANES,
     Plan,
     Term,
     in_lanes,
+    n_lanes,
     sight_of,
     squared_length,
     sum_over_triples,
@@ -56,7 +56,7 @@ def angular_symmetry_functions(
         in the order (0, 0), (0, 1), ..., (1, 1), ...
     """
     n_atoms = len(displacements)
-    lanes = min(LANES, n_atoms)
+    lanes = n_lanes(n_atoms)
     plan = plan_of(functions, cutoff, n_species)
 
     def in_chunks(per_atom: jax.Array, fill: float) -> jax.Array:

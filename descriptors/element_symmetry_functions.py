@@ -22,10 +22,10 @@ from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.descriptor import Block
 from stratal.descriptors.gaussians import Gaussian, gaussians
 from stratal.descriptors.triples import (
-    LANES,
     Plan,
     Term,
     in_lanes,
+    n_lanes,
     pair_index,
     sight_of,
     squared_length,
@@ -136,8 +136,9 @@ class ElementSymmetryFunctions:
             )
         branches = [partial(self.describe, center) for center in self.elements]
         size = sum(block.size for block in self.blocks(self.elements))
-        branches.append(lambda vectors, tiles: jnp.zeros((size, LANES), displacements.dtype))
-        rows, slots, center_of_chunk = by_species(species, n_species)
+        rows, slots, center_of_chunk = by_species(species, n_species, n_lanes(len(species)))
+        empty = jnp.zeros((size, rows.shape[1]), displacements.dtype)
+        branches.append(lambda vectors, tiles: empty)
 
         @jax.checkpoint  # a chunk is computed again in the reverse pass, not stored
         def of_chunk(chunk: tuple[Any, ...]) -> jax.Array:
@@ -150,7 +151,7 @@ class ElementSymmetryFunctions:
         )
         tiles = jnp.moveaxis(in_chunks(tile_species, rows, slots, 0), 1, -1)
         features = jax.lax.map(of_chunk, (center_of_chunk, vectors, tiles))
-        # (n_chunks, n_features, LANES)
+        # (n_chunks, n_features, lanes)
         return jnp.moveaxis(features, 1, -1).reshape(-1, size)[slots]
 
     def describe(
@@ -166,7 +167,7 @@ class ElementSymmetryFunctions:
         functions = dict(self.functions)[center]
         kinds = tuple(sorted({Gaussian(f.eta, f.r_s, f.cutoff) for f in functions}))
         squared = squared_length(vectors)
-        weights: list[jax.Array] = gaussians(kinds, self.cutoff_function, squared)  # pyright: ignore[reportAssignmentType]
+        weights = gaussians(kinds, self.cutoff_function, squared)
         plan = self.plan(functions)
         pairs = {Gaussian(f.eta, f.r_s, f.cutoff) for f in functions if isinstance(f, PairFunction)}
         sums = {
@@ -283,34 +284,36 @@ def check_function(function: Function, known: Sequence[int], where: str) -> None
         )
 
 
-def by_species(species: jax.Array, n_species: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def by_species(
+    species: jax.Array, n_species: int, lanes: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Share atoms out into chunks of one species each.
 
     Returns:
-        the atom in each place, ``(n_chunks, LANES)``, ``n_atoms`` where there is none; the
+        the atom in each place, ``(n_chunks, lanes)``, ``n_atoms`` where there is none; the
         place of each atom, ``(n_atoms,)``; the species of each chunk, ``(n_chunks,)``,
         ``n_species`` where a chunk is empty.
     """
     species = jnp.asarray(species)
     n_atoms = len(species)
-    n_chunks = -(-n_atoms // LANES) + n_species - 1  # enough for any composition
+    n_chunks = -(-n_atoms // lanes) + n_species - 1  # enough for any composition
     order = jnp.argsort(species, stable=True)
     counts = jnp.bincount(species, length=n_species)
-    chunks = -(-counts // LANES)
+    chunks = -(-counts // lanes)
     first_chunk = jnp.cumsum(chunks) - chunks
     first_atom = jnp.cumsum(counts) - counts
     ordered = species[order]
-    place = LANES * first_chunk[ordered] + jnp.arange(n_atoms) - first_atom[ordered]
-    rows = jnp.full(n_chunks * LANES, n_atoms, order.dtype).at[place].set(order)
+    place = lanes * first_chunk[ordered] + jnp.arange(n_atoms) - first_atom[ordered]
+    rows = jnp.full(n_chunks * lanes, n_atoms, order.dtype).at[place].set(order)
     slots = jnp.zeros(n_atoms, place.dtype).at[order].set(place)
     past = jnp.cumsum(chunks)
     center = (jnp.arange(n_chunks)[:, None] >= past[None]).sum(axis=1)
-    return rows.reshape(n_chunks, LANES), slots, center
+    return rows.reshape(n_chunks, lanes), slots, center
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def in_chunks(per_atom: jax.Array, rows: jax.Array, slots: jax.Array, fill: float) -> jax.Array:
-    """Rows of a table as `by_species` shares them out, ``(n_chunks, LANES, ...)``.
+    """Rows of a table as `by_species` shares them out, ``(n_chunks, lanes, ...)``.
 
     Places without an atom hold ``fill``. The reverse pass is a gather, no scatter.
     """

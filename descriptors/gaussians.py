@@ -27,11 +27,17 @@ class Gaussian(NamedTuple):
     cutoff: float  # Å
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def gaussians(
     functions: tuple[Gaussian, ...], cutoff_function: CutoffFunction, squared: jax.Array
 ) -> list[jax.Array]:
     """Each function of r² (above 0, any shape, Å²); exactly 0 from its cutoff on."""
+    return _values(functions, cutoff_function, squared)  # pyright: ignore[reportReturnType]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _values(
+    functions: tuple[Gaussian, ...], cutoff_function: CutoffFunction, squared: jax.Array
+) -> list[jax.Array]:
     return [
         decay(function, squared) * cutoff_function.of_squared(squared, function.cutoff)
         for function in functions
@@ -41,7 +47,7 @@ def gaussians(
 def _forward(
     functions: tuple[Gaussian, ...], cutoff_function: CutoffFunction, squared: jax.Array
 ) -> tuple[list[jax.Array], jax.Array]:
-    return gaussians(functions, cutoff_function, squared), squared
+    return _values(functions, cutoff_function, squared), squared  # pyright: ignore[reportReturnType]
 
 
 def _reverse(
@@ -62,7 +68,7 @@ def _reverse(
     return (computed_once(pull, squared, asked),)
 
 
-gaussians.defvjp(_forward, _reverse)
+_values.defvjp(_forward, _reverse)
 
 
 def decay(function: Gaussian, squared: jax.Array) -> jax.Array:

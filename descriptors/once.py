@@ -16,8 +16,11 @@ import jax.numpy as jnp
 def computed_once(function: Callable[..., Any], *arguments: Any) -> Any:
     """The function's arrays, in memory before anything reads them.
 
-    They are the outcome of a branch that is always taken: nothing is fused across it.
+    They are the outcome of a branch that is always taken: nothing is fused across it. On other
+    devices than processors it is a plain call.
     """
+    if jax.default_backend() != "cpu":
+        return function(*arguments)
     some = next(leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf))
     always = ~(some[(0,) * some.ndim] > jnp.inf)  # true of NaN too
 

@@ -24,7 +24,8 @@ from stratal.descriptors.gaussians import Gaussian, decay, decay_rate
 from stratal.descriptors.neighbors import TILE
 from stratal.descriptors.once import computed_once
 
-LANES = 16  # atoms side by side
+LANES = 16  # atoms side by side on a processor: what is computed of them stays in its cache
+MANY_LANES = 4096  # on an accelerator, which is fast with many alike
 FAR = 1e6  # Å², for a neighbor and itself: beyond every cutoff
 NEAR = 1e-6  # Å², below the distance of any two atoms; two places of padding may coincide
 
@@ -81,6 +82,11 @@ class Pairs(NamedTuple):
     cosine: jax.Array  # of theta_jk
     squared: jax.Array  # r_jk², Å²
     count: jax.Array  # how often the pair counts, (TILE, TILE, 1)
+
+
+def n_lanes(n_atoms: int) -> int:
+    """How many of so many atoms to take side by side."""
+    return min(LANES if jax.default_backend() == "cpu" else MANY_LANES, n_atoms)
 
 
 def in_lanes(table: jax.Array) -> jax.Array:

@@ -13,15 +13,17 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
 from stratal.descriptors import (
+    AngularFunction,
     CutoffFunction,
     ElementSymmetryFunctions,
     PairFunction,
+    RadialFunction,
     Structures,
+    SymmetryFunctions,
     TripleFunction,
     neighbor_list,
 )
 from stratal.descriptors.descriptor import n_features
-from stratal.descriptors.gaussians import exponential
 from stratal.errors import InputError
 
 ELEMENTS = (8, 16, 29)
@@ -161,19 +163,6 @@ def test_cutoff_functions_have_finite_slopes_at_their_ends(kind):
             assert value == pytest.approx(cutoff_by_the_book(*function, r, 5.0), abs=1e-15)
 
 
-@given(
-    eta=st.floats(1e-4, 4.0), fraction=st.floats(0.0, 1.0), largest=st.floats(1.0, 150.0)
-)  # fmt: skip
-@settings(deadline=None)
-def test_the_exponential_is_that_of_the_library(eta, fraction, largest):
-    x = np.array(fraction * largest)
-    with jax.enable_x64(True):
-        found = float(exponential(-eta, largest, jnp.asarray(x)))
-    assert found == pytest.approx(np.exp(-eta * x), rel=4e-14)  # 2^6 roundings
-    single = exponential(-eta, largest, jnp.asarray(x, jnp.float32))
-    assert float(single) == pytest.approx(np.exp(-eta * x), rel=4e-5, abs=1e-37)
-
-
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1))
 def test_invariant_under_rotation_translation_and_permutation(seed):
@@ -272,3 +261,28 @@ def test_definition_survives_a_file():
 def test_senseless_definitions_are_refused(functions):
     with pytest.raises(InputError, match="give"):
         ElementSymmetryFunctions(functions)
+
+
+def test_how_many_atoms_are_side_by_side_does_not_matter(monkeypatch):
+    functions = (TripleFunction(16, 16, 0.2, 1.0, -1.0, 0.0, 4.5, False),)
+    by_element = ElementSymmetryFunctions(((16, functions), (29, ())), CutoffFunction(6, 0.0))
+    uniform = SymmetryFunctions(
+        4.5, (RadialFunction(0.1, 0.0),), (AngularFunction(0.02, 2.0, -1.0),)
+    )
+    atoms = random_atoms(3, 8)
+    atoms.numbers[atoms.numbers == 8] = 16
+    for definition in (by_element, uniform):
+        with jax.enable_x64(True):
+            structures, neighbors, features = arranged(definition, atoms, (16, 29))
+            vectors = neighbors.displacements(structures)
+
+            def described(lanes):  # compiled anew each time
+                monkeypatch.setattr("stratal.descriptors.triples.LANES", lanes)
+                slope = jax.jit(jax.grad(lambda v: (features(v) ** 2).sum()))  # noqa: B023
+                return jax.jit(lambda v: features(v))(vectors), slope(vectors)  # noqa: B023
+
+            values, slopes = described(16)
+            for lanes in (3, 4):
+                again, slopes_again = described(lanes)
+                assert_allclose(again, values, rtol=1e-12, atol=1e-14)
+                assert_allclose(slopes_again, slopes, rtol=1e-10, atol=1e-12)

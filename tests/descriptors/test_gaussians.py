@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from stratal.descriptors.cutoffs import CutoffFunction
@@ -15,14 +17,17 @@ SQUARED = np.linspace(0.5, 1.1 * CUTOFF**2, 997)
 KINDS = [(kind, alpha) for kind in range(9) for alpha in (0.0, 0.3)]
 
 
-@pytest.mark.parametrize("rate", [0.0, -0.004, -0.05, -0.3, -2.0])
-def test_the_economised_exponential_is_exp(rate):
+@given(
+    eta=st.floats(1e-4, 4.0), fraction=st.floats(0.0, 1.0), largest=st.floats(1.0, 150.0)
+)  # fmt: skip
+@settings(deadline=None)
+def test_the_exponential_is_that_of_the_library(eta, fraction, largest):
+    x = np.array(fraction * largest)
     with jax.enable_x64(True):
-        x = jnp.asarray(SQUARED[SQUARED <= CUTOFF**2])
-        # Rounding doubles with each of up to seven squarings.
-        assert_allclose(exponential(rate, CUTOFF**2, x), np.exp(rate * np.asarray(x)), rtol=1e-13)
-        single = exponential(rate, CUTOFF**2, x.astype("float32"))
-        assert_allclose(single, np.exp(rate * np.asarray(x)), rtol=5e-5)
+        found = float(exponential(-eta, largest, jnp.asarray(x)))
+    assert found == pytest.approx(np.exp(-eta * x), rel=8e-14)  # 2^7 roundings
+    single = exponential(-eta, largest, jnp.asarray(x, jnp.float32))
+    assert float(single) == pytest.approx(np.exp(-eta * x), rel=4e-5, abs=1e-37)
 
 
 @pytest.mark.parametrize(("kind", "alpha"), KINDS)
