@@ -12,7 +12,6 @@ import jax.numpy as jnp
 # cos(pi/2 sqrt(u)) = sum_k (-1)^k (pi/2)^2k u^k / (2k)!; the first term left out is
 # below 2e-17 for u <= 1.
 HALF_COSINE = [(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(11)]
-
 HALF_COSINE_SLOPE = [k * c for k, c in enumerate(HALF_COSINE)][1:]
 
 
