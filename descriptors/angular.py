@@ -10,11 +10,9 @@ import jax.numpy as jnp
 
 from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.gaussians import Gaussian, gaussians
+from stratal.descriptors.lanes import Lanes
+from stratal.descriptors.triple_terms import Plan, Term
 from stratal.descriptors.triples import (
-    Plan,
-    Term,
-    in_lanes,
-    n_lanes,
     sight_of,
     squared_length,
     sum_over_triples,
@@ -55,27 +53,22 @@ def angular_symmetry_functions(
         ``(n_atoms, n_species (n_species + 1) / 2, len(functions))``; pairs of species
         in the order (0, 0), (0, 1), ..., (1, 1), ...
     """
-    n_atoms = len(displacements)
-    lanes = n_lanes(n_atoms)
     plan = plan_of(functions, cutoff, n_species)
-
-    def in_chunks(per_atom: jax.Array, fill: float) -> jax.Array:
-        padding = ((0, -n_atoms % lanes), (0, 0))
-        padded = jnp.pad(per_atom, padding, constant_values=fill)
-        return padded.reshape(-1, lanes, per_atom.shape[1])
+    alike = jnp.zeros(len(displacements), int)  # the functions are the same for all species
+    lanes = Lanes.of(displacements, cutoff, alike, 1)
 
     @jax.checkpoint  # the pairs of a chunk are computed again in the reverse pass, not stored
     def of_chunk(chunk: tuple[tuple[jax.Array, ...], jax.Array]) -> jax.Array:
         vectors, species = chunk
         squared = squared_length(vectors)
         weights = gaussians(plan.gaussians, plan.cutoff_function, squared)
-        return sum_over_triples(plan, sight_of(vectors, weights), species)
+        sums: jax.Array = sum_over_triples(plan, sight_of(vectors, weights), species)  # pyright: ignore[reportAssignmentType]
+        return sums.reshape(-1, sums.shape[-1])
 
-    far = 2.0 * cutoff
-    vectors = tuple(in_lanes(in_chunks(displacements[..., axis], far)) for axis in range(3))
-    tiles = jnp.moveaxis(in_chunks(tile_species, 0), 1, -1)
-    summed = jax.lax.map(of_chunk, (vectors, tiles))  # (n_chunks, n_pairs, n_functions, lanes)
-    summed = jnp.moveaxis(summed, -1, 1).reshape(-1, plan.n_pairs, len(functions))[:n_atoms]
+    vectors = tuple(lanes.tiles(displacements[..., axis], 2.0 * cutoff) for axis in range(3))
+    tiles = lanes.species_of_tiles(tile_species)
+    summed = lanes.back(jax.lax.map(of_chunk, (vectors, tiles)))
+    summed = summed.reshape(-1, plan.n_pairs, len(functions))
     # Sums over unordered pairs count each once.
     scale = [2.0 ** (2.0 - function.zeta) for function in functions]
     return summed * jnp.array(scale, displacements.dtype)

@@ -21,11 +21,9 @@ from stratal.descriptors.angular import COSINE
 from stratal.descriptors.cutoffs import CutoffFunction
 from stratal.descriptors.descriptor import Block
 from stratal.descriptors.gaussians import Gaussian, gaussians
+from stratal.descriptors.lanes import Lanes
+from stratal.descriptors.triple_terms import Plan, Term
 from stratal.descriptors.triples import (
-    Plan,
-    Term,
-    in_lanes,
-    n_lanes,
     pair_index,
     sight_of,
     squared_length,
@@ -136,8 +134,8 @@ class ElementSymmetryFunctions:
             )
         branches = [partial(self.describe, center) for center in self.elements]
         size = sum(block.size for block in self.blocks(self.elements))
-        rows, slots, center_of_chunk = by_species(species, n_species, n_lanes(len(species)))
-        empty = jnp.zeros((size, rows.shape[1]), displacements.dtype)
+        lanes = Lanes.of(displacements, self.cutoff, species, n_species)
+        empty = jnp.zeros((size, lanes.atoms.shape[1]), displacements.dtype)
         branches.append(lambda vectors, tiles: empty)
 
         @jax.checkpoint  # a chunk is computed again in the reverse pass, not stored
@@ -146,13 +144,10 @@ class ElementSymmetryFunctions:
             return jax.lax.switch(center, branches, *arguments)
 
         vectors = tuple(
-            in_lanes(in_chunks(displacements[..., axis], rows, slots, 2.0 * self.cutoff))
-            for axis in range(3)
+            lanes.tiles(displacements[..., axis], 2.0 * self.cutoff) for axis in range(3)
         )
-        tiles = jnp.moveaxis(in_chunks(tile_species, rows, slots, 0), 1, -1)
-        features = jax.lax.map(of_chunk, (center_of_chunk, vectors, tiles))
-        # (n_chunks, n_features, lanes)
-        return jnp.moveaxis(features, 1, -1).reshape(-1, size)[slots]
+        tiles = lanes.species_of_tiles(tile_species)
+        return lanes.back(jax.lax.map(of_chunk, (lanes.species, vectors, tiles)))
 
     def describe(
         self, center: int, vectors: tuple[jax.Array, ...], tile_species: jax.Array
@@ -161,7 +156,7 @@ class ElementSymmetryFunctions:
 
         Args:
             center: atomic number.
-            vectors: x, y and z of their neighbors, ``(TILE, n_tiles * n_atoms)``, Å.
+            vectors: x, y and z of their neighbors, ``(n_tiles, TILE, n_atoms)``, Å.
             tile_species: ``(n_tiles, n_atoms)``.
         """
         functions = dict(self.functions)[center]
@@ -199,8 +194,8 @@ class ElementSymmetryFunctions:
         return jnp.stack(features)
 
     def by_neighbor(self, weights: jax.Array, tile_species: jax.Array) -> list[jax.Array]:
-        """Weights ``(TILE, n_tiles * n_atoms)`` summed over the neighbors of each species."""
-        by_tile = weights.sum(axis=0).reshape(tile_species.shape)
+        """Weights ``(n_tiles, TILE, n_atoms)`` summed over the neighbors of each species."""
+        by_tile = weights.sum(axis=1)
         return [
             jnp.where(tile_species == s, by_tile, 0.0).sum(axis=0)
             for s in range(len(self.elements))
@@ -282,55 +277,3 @@ def check_function(function: Function, known: Sequence[int], where: str) -> None
             f"{where}: {function}: give lambda = 1 or -1, and a zeta of 1 or at least 2, below "
             f"which forces are not continuous"
         )
-
-
-def by_species(
-    species: jax.Array, n_species: int, lanes: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Share atoms out into chunks of one species each.
-
-    Returns:
-        the atom in each place, ``(n_chunks, lanes)``, ``n_atoms`` where there is none; the
-        place of each atom, ``(n_atoms,)``; the species of each chunk, ``(n_chunks,)``,
-        ``n_species`` where a chunk is empty.
-    """
-    species = jnp.asarray(species)
-    n_atoms = len(species)
-    n_chunks = -(-n_atoms // lanes) + n_species - 1  # enough for any composition
-    order = jnp.argsort(species, stable=True)
-    counts = jnp.bincount(species, length=n_species)
-    chunks = -(-counts // lanes)
-    first_chunk = jnp.cumsum(chunks) - chunks
-    first_atom = jnp.cumsum(counts) - counts
-    ordered = species[order]
-    place = lanes * first_chunk[ordered] + jnp.arange(n_atoms) - first_atom[ordered]
-    rows = jnp.full(n_chunks * lanes, n_atoms, order.dtype).at[place].set(order)
-    slots = jnp.zeros(n_atoms, place.dtype).at[order].set(place)
-    past = jnp.cumsum(chunks)
-    center = (jnp.arange(n_chunks)[:, None] >= past[None]).sum(axis=1)
-    return rows.reshape(n_chunks, lanes), slots, center
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def in_chunks(per_atom: jax.Array, rows: jax.Array, slots: jax.Array, fill: float) -> jax.Array:
-    """Rows of a table as `by_species` shares them out, ``(n_chunks, lanes, ...)``.
-
-    Places without an atom hold ``fill``. The reverse pass is a gather, no scatter.
-    """
-    return jnp.concatenate([per_atom, jnp.full_like(per_atom[:1], fill)])[rows]
-
-
-def _in_chunks_forward(
-    per_atom: jax.Array, rows: jax.Array, slots: jax.Array, fill: float
-) -> tuple[jax.Array, jax.Array]:
-    return in_chunks(per_atom, rows, slots, fill), slots
-
-
-def _in_chunks_reverse(
-    fill: float, slots: jax.Array, pull: jax.Array
-) -> tuple[jax.Array, None, None]:
-    del fill
-    return pull.reshape(-1, *pull.shape[2:])[slots], None, None
-
-
-in_chunks.defvjp(_in_chunks_forward, _in_chunks_reverse)

@@ -13,19 +13,23 @@ import jax
 import jax.numpy as jnp
 
 
-def computed_once(function: Callable[..., Any], *arguments: Any) -> Any:
+def computed_once(
+    function: Callable[..., Any], *arguments: Any, when: jax.Array | None = None
+) -> Any:
     """The function's arrays, in memory before anything reads them.
 
-    They are the outcome of a branch that is always taken: nothing is fused across it. On other
-    devices than processors it is a plain call.
+    They are the outcome of a branch: nothing is fused across it. The branch is always taken,
+    or ``when`` a condition is true; else they are zeros, as the function must then give too.
+    On other devices than processors it is a plain call.
     """
     if jax.default_backend() != "cpu":
         return function(*arguments)
-    some = next(leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf))
-    always = ~(some[(0,) * some.ndim] > jnp.inf)  # true of NaN too
+    if when is None:
+        some = next(leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf))
+        when = ~(some[(0,) * some.ndim] > jnp.inf)  # true of NaN too
 
     def zeros(*arguments: Any) -> Any:
         shapes = jax.eval_shape(function, *arguments)
         return jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes)
 
-    return jax.lax.cond(always, function, zeros, *arguments)
+    return jax.lax.cond(when, function, zeros, *arguments)

@@ -19,12 +19,12 @@ from ase import Atoms
 from stratal.descriptors.descriptor import Descriptor, n_features
 from stratal.descriptors.host_list import neighbor_list
 from stratal.descriptors.structures import Structures, bucket
-from stratal.descriptors.triples import LANES
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest, read_hdf5, write_hdf5
 from stratal.progress import Progress
 
 ROWS = 128  # atoms per call
+TOGETHER = 16  # of them whose derivatives, one by one of all features, are in memory
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # ASE's order
 
 
@@ -179,7 +179,7 @@ def rows_with_pulls(
         return values, jnp.where(real[None, ..., None], pulls, 0.0).swapaxes(0, 1)
 
     split = jax.tree.map(
-        lambda a: a.reshape(-1, LANES, *a.shape[1:]), (edges, tiles, species, mask)
+        lambda a: a.reshape(-1, TOGETHER, *a.shape[1:]), (edges, tiles, species, mask)
     )
     values, pulls = jax.lax.map(of_rows, split)
     return values.reshape(ROWS, -1), pulls.reshape(ROWS, -1, *edges.shape[1:])

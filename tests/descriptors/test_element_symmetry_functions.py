@@ -277,7 +277,8 @@ def test_how_many_atoms_are_side_by_side_does_not_matter(monkeypatch):
             vectors = neighbors.displacements(structures)
 
             def described(lanes):  # compiled anew each time
-                monkeypatch.setattr("stratal.descriptors.triples.LANES", lanes)
+                monkeypatch.setattr("stratal.descriptors.lanes.LANES", lanes)
+                monkeypatch.setattr("stratal.descriptors.lanes.VECTOR", 1)
                 slope = jax.jit(jax.grad(lambda v: (features(v) ** 2).sum()))  # noqa: B023
                 return jax.jit(lambda v: features(v))(vectors), slope(vectors)  # noqa: B023
 
