@@ -261,11 +261,16 @@ def features_by_subset(
     return descriptor.invariants(mixed)
 
 
-def first_mixing(rng: np.random.Generator, descriptor: Moments) -> np.ndarray:
+def first_mixing(
+    rng: np.random.Generator, descriptor: Moments, smoothness: float = 0.0
+) -> np.ndarray:
     """Coefficients of one pair of species, ``mixing_shape``, to begin a fit with.
 
-    Random, but for degree 0, whose channels are the radial functions themselves.
+    Random, but for degree 0, whose channels are the radial functions themselves. Those of the
+    k-th radial function, k = 0, 1, ..., fall as (1 + k)^-smoothness: the higher, the faster it
+    changes with the distance.
     """
-    mixing = rng.normal(0.0, descriptor.n_radial**-0.5, descriptor.mixing_shape)
-    mixing[0] = np.eye(descriptor.n_channels, descriptor.n_radial)
+    fall = (1.0 + np.arange(descriptor.n_radial)) ** -smoothness
+    mixing = rng.normal(0.0, 1.0, descriptor.mixing_shape) * (fall / np.linalg.norm(fall))
+    mixing[0] = np.eye(descriptor.n_channels, descriptor.n_radial) * fall
     return mixing

@@ -43,7 +43,7 @@ def card(trained: TrainedStratum) -> str:
 - short range: {stratum.short_range}
 
 ## Data
-{info["structures"]} structures; {info["structures_validation"]} of them only stopped the fit;
+{info["structures"]} structures; {info["structures_validation"]} of them were kept apart;
 hash of data and settings {info["training_hash"][:12]}.
 
 ## Errors of the fit

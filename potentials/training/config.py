@@ -59,8 +59,11 @@ class TrainConfig:
     # Features that vary less than this, relative to the largest, are not raised to its spread:
     # they are those that change fast with the positions, and are so kept from being fitted first.
     spread_floor: float = 0.3
-    validation: float = 0.1  # part of the structures that choose the epoch and calibrate; or 0
-    patience: int = 0  # epochs without a better validation error before stopping; 0: never
+    smoothness: float = 1.0  # first weights of radial functions fall with their order to this power
+    validation: float = 0.1  # part of the structures that calibrate the uncertainty; or 0
+    # Epochs without a better validation error before stopping, which keeps the weights of the
+    # best; 0: never, and the last are kept.
+    patience: int = 0
     energy_above_lowest: float | None = None  # eV/atom; structures above are left out
     max_force: float | None = None  # eV/Å; likewise
     seed: int = 0
@@ -77,6 +80,7 @@ class TrainConfig:
                 "weight_decay",
                 "coupling_weight_decay",
                 "spread_floor",
+                "smoothness",
                 "min_steps",
                 "patience",
             ),

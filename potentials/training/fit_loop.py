@@ -49,12 +49,14 @@ class Fit:
 
     params: Any  # a pytree of weights
     epochs: int
+    kept: int  # the epoch whose weights they are
     curve: np.ndarray  # (n, 5): epoch; energy, force RMSE in training; the same in validation
 
     @property
-    def judged(self) -> np.ndarray:
-        """Energy RMSE by which the fit is judged, ``(n,)``: of validation if there is any."""
-        return np.where(np.isnan(self.curve[:, 3]), self.curve[:, 1], self.curve[:, 3])
+    def errors(self) -> np.ndarray:
+        """Of the weights that were kept, ``(4,)``, as in the curve; NaN where there are none."""
+        rows = self.curve[self.curve[:, 0] == self.kept]
+        return rows[-1, 1:] if len(rows) else np.full(4, np.nan)
 
 
 def run_fit(

@@ -83,6 +83,7 @@ def fit(
         return Fit(
             params=jax.tree.map(np.asarray, state.best),
             epochs=int(state.epoch),
+            kept=int(state.best_epoch),
             curve=curve[: int(state.epoch) // BLOCK],
         )
 

@@ -69,7 +69,7 @@ def fit_terms(
         problem: what is fixed.
         weights: where to begin.
         training: minibatches to fit.
-        validation: minibatches that choose the epoch whose weights are kept; may be empty.
+        validation: minibatches by which the fit is judged; may be empty.
         config: epochs, learning rate, weight decay, patience, checkpoint interval.
         description: shown with the progress.
         checkpoint: file to resume from and to write; none by default.
@@ -85,7 +85,8 @@ def fit_terms(
     n_batches = sum(pack.n_batches for pack in training)
     optimizer = make_optimizer(config, n_batches, len(weights[0].kernels), len(weights))
     state = first_state(weights, optimizer, config)
-    epoch, judge = make_epoch(optimizer), make_judge(bool(validation))
+    epoch = make_epoch(optimizer)
+    judge = make_judge(bool(validation), chooses=bool(config.patience))
 
     def advance(state: TermState) -> tuple[TermState, dict[str, str]]:
         for _ in range(min(BLOCK, config.epochs - int(state.epoch))):
@@ -97,6 +98,7 @@ def fit_terms(
     return Fit(
         params=jax.tree.map(np.asarray, problem.whole(state.best)),
         epochs=int(state.epoch),
+        kept=int(state.best_epoch),
         curve=curve[np.isfinite(curve[:, 0])],
     )
 
@@ -174,10 +176,12 @@ def make_epoch(
     return epoch
 
 
-def make_judge(
-    validated: bool,
-) -> Callable[..., tuple[TermState, dict[str, str]]]:
-    """A function that judges the averaged weights and keeps the best."""
+def make_judge(validated: bool, chooses: bool) -> Callable[..., tuple[TermState, dict[str, str]]]:
+    """A function that judges the averaged weights, and keeps the best if it chooses.
+
+    Else it keeps the last: a few dozen structures would choose by chance, and before the
+    learning rate has fallen energies are off by more than can be gained.
+    """
 
     def judge(
         problem: TermProblem, state: TermState, training: list[Pack], validation: list[Pack]
@@ -186,7 +190,7 @@ def make_judge(
         of_training = _total_squares(problem, weights, training)
         judged = _total_squares(problem, weights, validation) if validated else of_training
         loss_now = weighted(problem, judged).sum()
-        better = bool(loss_now < state.best_loss)
+        better = not chooses or bool(loss_now < state.best_loss)
         errors = [plain_errors(of_training), plain_errors(judged)]
         row = [float(state.epoch), *errors[0].values()]
         row += list(errors[1].values()) if validated else [np.nan, np.nan]

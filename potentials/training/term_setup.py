@@ -82,7 +82,7 @@ def random_term(
         members.append((kernels, biases))
     kernels, biases = jax.tree.map(lambda *arrays: np.stack(arrays), *members)
     n_subsets = 2 ** (n_species - 1)
-    mixing = first_mixing(rng, descriptor)
+    mixing = first_mixing(rng, descriptor, config.smoothness)
     return AtomicTerm(
         mixing=np.repeat(mixing[None], n_species, axis=0),
         shift=np.zeros(descriptor.n_features),

@@ -22,7 +22,7 @@ class TrainedStratum:
 
 
 def in_training(count: int, config: TrainConfig | SymmetryFunctionConfig) -> np.ndarray:
-    """Which structures are trained on; the others choose the epoch or stop the fit early."""
+    """Which structures are trained on; the others judge the fit."""
     rng = np.random.default_rng(config.seed)
     held = rng.permutation(count)[: int(config.validation * count)]
     mask = np.ones(count, bool)
@@ -33,8 +33,7 @@ def in_training(count: int, config: TrainConfig | SymmetryFunctionConfig) -> np.
 def errors_of(result: Fit) -> dict[str, float]:
     """The errors of the weights that were kept, by name, eV/atom and eV/Å."""
     names = ("energy_rmse", "force_rmse", "energy_rmse_validation", "force_rmse_validation")
-    best = result.curve[int(np.nanargmin(result.judged))] if len(result.curve) else [np.nan] * 5
-    return {key: float(v) for key, v in zip(names, best[1:], strict=True) if np.isfinite(v)}
+    return {key: float(v) for key, v in zip(names, result.errors, strict=True) if np.isfinite(v)}
 
 
 def information(

@@ -189,6 +189,23 @@ def test_pair_contractions_are_sums_over_pairs_of_neighbors():
         assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_first_radial_functions_are_as_smooth_as_asked():
+    wide = replace(MOMENTS, n_radial=6, n_channels=6)
+    slopes = []
+    with jax.enable_x64(True):
+        distances = jnp.linspace(2.0, 5.0, 61)
+        values, by_distance = (np.array(x) for x in wide.basis.with_slopes(distances))
+    for smoothness in (0.0, 1.0, 2.0):
+        mixing = first_mixing(np.random.default_rng(3), wide, smoothness)
+        assert_allclose(mixing[0], np.diag((1.0 + np.arange(6)) ** -smoothness))
+        mixed = mixing[1:].reshape(-1, 6)
+        # Rows are of length 1 on average, whatever the smoothness.
+        assert_allclose((mixed**2).sum(axis=1).mean(), 1.0, atol=0.5)
+        steep = np.linalg.norm(mixed @ by_distance, axis=1) / np.linalg.norm(mixed @ values, axis=1)
+        slopes.append(np.median(steep))
+    assert slopes[0] > 1.2 * slopes[1] and slopes[1] > 1.1 * slopes[2]
+
+
 @pytest.mark.parametrize("dtype, rtol", [(jnp.float64, 1e-7), (jnp.float32, 2e-2)])
 def test_reverse_pass_is_the_derivative(dtype, rtol):
     # Central differences of step 3e-5 (1e-2 in float32) carry about these relative errors.

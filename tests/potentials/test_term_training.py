@@ -15,6 +15,7 @@ from stratal.errors import InputError
 from stratal.files import write_frames
 from stratal.potentials import StratalCalculator, assess
 from stratal.potentials.batch import predict_frames
+from stratal.potentials.committee import predict_members
 from stratal.potentials.data import read_labelled
 from stratal.potentials.library import Library
 from stratal.potentials.training import Interrupted, TrainConfig, term_fit, train
@@ -23,6 +24,7 @@ from stratal.potentials.training.packs import pack
 from stratal.potentials.training.term_problem import know_features, predict
 from stratal.potentials.training.term_setup import set_up_terms
 from stratal.potentials.training.term_strata import targets_of
+from stratal.potentials.training.trained import in_training
 
 CONFIG = TrainConfig(
     cutoff=4.0, n_radial=3, l_max=2, n_channels=2, triples=((1, 1, 2),), n_triple_channels=1,
@@ -86,21 +88,25 @@ def test_training_learns(data, library):
 
 @pytest.mark.slow
 def test_a_fit_and_the_potential_made_of_it_agree(data, library):
-    # The errors that the fit saw, from moments in float32, are those of the potential.
+    # The errors of the fit's kept weights, from moments in float32, are those of the potential.
     for name in ("Cu", "Ag-Cu"):
-        info = library.strata[name].info
+        errors = library.strata[name].info["errors"]
         part = only(data, name)
-        rng = np.random.default_rng(CONFIG.seed)
-        held = np.sort(rng.permutation(len(part))[: int(CONFIG.validation * len(part))])
-        members = StratalCalculator(library).library
-        assert members is not None
-        from stratal.potentials.committee import predict_members
+        trained = in_training(len(part), CONFIG)
+        for suffix, chosen in (("", trained), ("_validation", ~trained)):
+            own = part.take(chosen)
+            predicted = predict_members(own.frames, lambda z: library.potential(*symbols(z)))
+            energy = (predicted.energy - own.energy) / own.n_atoms
+            forces = np.concatenate(
+                [ours - theirs for ours, theirs in zip(predicted.forces, own.forces, strict=True)],
+                axis=1,
+            )  # (n_members, n_atoms, 3)
+            assert_allclose(errors[f"energy_rmse{suffix}"], rms(energy), rtol=1e-2)
+            assert_allclose(errors[f"force_rmse{suffix}"], rms(forces), rtol=1e-2)
 
-        kept = part.take(held)
-        predicted = predict_members(kept.frames, lambda z: library.potential(*symbols(z)))
-        energy = (predicted.energy - kept.energy) / kept.n_atoms
-        rmse = np.sqrt((energy**2).mean())
-        assert_allclose(info["errors"]["energy_rmse_validation"], rmse, rtol=1e-2)
+
+def rms(array):
+    return np.sqrt((array**2).mean())
 
 
 def symbols(numbers):
@@ -169,10 +175,11 @@ def test_full_training_is_one_stratum(data, tmp_path):
 def test_an_interrupted_fit_ends_with_the_same_weights(data, tmp_path, monkeypatch):
     part = only(data, "Cu")
     (whole,) = train(part, CONFIG, tmp_path / "whole")
+    assert whole.fit.kept == whole.fit.epochs == CONFIG.epochs
     judge = term_fit.make_judge
 
-    def judge_and_ask_to_stop(validated):
-        inner = judge(validated)
+    def judge_and_ask_to_stop(*settings, **choice):
+        inner = judge(*settings, **choice)
 
         def outer(*arguments):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -187,6 +194,16 @@ def test_an_interrupted_fit_ends_with_the_same_weights(data, tmp_path, monkeypat
     (rest,) = train(part, CONFIG, tmp_path / "parts")
     assert rest.stratum.physics_hash == whole.stratum.physics_hash
     assert not list((tmp_path / "parts" / ".training").glob("*.checkpoint.h5"))
+
+
+@pytest.mark.slow
+def test_patience_stops_a_fit_and_keeps_its_best_weights(data, tmp_path):
+    config = replace(CONFIG, patience=20, epochs=400, learning_rate=0.3)
+    (stopped,) = train(only(data, "Cu"), config, tmp_path)
+    assert stopped.fit.kept == stopped.fit.epochs - 20 < 380
+    errors = stopped.stratum.info["errors"]
+    assert_allclose(list(errors.values()), stopped.fit.errors)
+    assert_allclose(stopped.fit.curve[-3, 1:], stopped.fit.errors)
 
 
 @pytest.mark.slow
