@@ -59,7 +59,9 @@ class TrainConfig:
     # Features that vary less than this, relative to the largest, are not raised to its spread:
     # they are those that change fast with the positions, and are so kept from being fitted first.
     spread_floor: float = 0.3
-    smoothness: float = 1.0  # first weights of radial functions fall with their order to this power
+    # First weights of radial functions fall with their order to this power. At 1 forces of a
+    # library from thousands of structures are better, but potentials from few are less stable.
+    smoothness: float = 0.0
     validation: float = 0.1  # part of the structures that calibrate the uncertainty; or 0
     # Epochs without a better validation error before stopping, which keeps the weights of the
     # best; 0: never, and the last are kept.
