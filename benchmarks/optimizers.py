@@ -103,7 +103,7 @@ def set_up(folder: Path, elements: list[str], library: Path | None) -> Task:
         strata = Library.open(library).strata
         below = {name: strata[name] for name in names_below(numbers)}
     members = next((s.n_members for s in below.values()), 1)
-    config = TrainConfig(validation=0.0, members=members, smoothness=0.0)
+    config = TrainConfig(validation=0.0, members=members)
     packs = []
     for data in data_of(folder, elements):
         own = data.take(np.array([set(f.symbols) == set(elements) for f in data.frames]))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from stratal.descriptors.neighbors import TILE
+from stratal.descriptors.triples import squared_length
 
 LANES = 64  # at most, on a processor: what is computed of them stays in its cache
 VECTOR = 8  # numbers of double precision in a vector of the processor
@@ -83,8 +84,8 @@ def width_for(n_atoms: int) -> int:
 
 def n_tiles_within(displacements: jax.Array, cutoff: float) -> jax.Array:
     """Tiles of each atom up to the last that holds a neighbor within the cutoff."""
-    x, y, z = jnp.moveaxis(displacements, -1, 0)
-    within = (x * x + y * y + z * z < cutoff**2).reshape(len(x), -1, TILE).any(axis=2)
+    squared = squared_length(tuple(jnp.moveaxis(displacements, -1, 0)))
+    within = (squared < cutoff**2).reshape(len(squared), -1, TILE).any(axis=2)
     return jnp.max(within * jnp.arange(1, within.shape[1] + 1), axis=1)
 
 

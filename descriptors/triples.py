@@ -89,14 +89,13 @@ def _backward(plan: Plan, saved: tuple[Sight, jax.Array], asked: jax.Array) -> t
         pulled = computed_once(pull, factors, *tiles, when=place.needed)
         return list(map(added, total, pulled, place.tiles)), None
 
-    pull = 0.0
+    arrays, tree = jax.tree.flatten(sight)
+    total = zero = jnp.zeros_like(jnp.stack(arrays, axis=1))
     for meet, places in meetings(sight):
         # One sum for each side: two updates of one would copy it in between.
-        zero = [jnp.stack(jax.tree.leaves(jax.tree.map(jnp.zeros_like, sight)), 1)]
-        sides, _ = jax.lax.scan(partial(step, meet), zero * len(places.tiles), places)
-        pull = sum(sides, start=pull)
-    leaves = list(jnp.moveaxis(pull, 1, 0))
-    return jax.tree.unflatten(jax.tree.structure(sight), leaves), None
+        sides, _ = jax.lax.scan(partial(step, meet), [zero] * len(places.tiles), places)
+        total = sum(sides, start=total)
+    return jax.tree.unflatten(tree, list(jnp.moveaxis(total, 1, 0))), None
 
 
 sum_over_triples.defvjp(_forward, _backward)

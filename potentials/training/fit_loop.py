@@ -36,7 +36,7 @@ class FitState(Protocol):
 
     @property
     def best_epoch(self) -> jax.Array:
-        """The epoch with the lowest validation error."""
+        """The epoch whose weights are kept; of the lowest validation error where that chooses."""
         ...
 
 
