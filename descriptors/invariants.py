@@ -42,7 +42,7 @@ class Moments:
     n_channels: int = 8
     triples: tuple[tuple[int, int, int], ...] = TRIPLES
     n_triple_channels: int = 6
-    inner: float = 1.6  # Å, where the radial functions begin to be resolved
+    inner: float = 1.6  # Å, see `RadialBasis`
 
     def __post_init__(self) -> None:
         if not self.cutoff > self.inner > 0:
@@ -261,9 +261,7 @@ def features_by_subset(
     return descriptor.invariants(mixed)
 
 
-def first_mixing(
-    rng: np.random.Generator, descriptor: Moments, smoothness: float = 0.0
-) -> np.ndarray:
+def first_mixing(rng: np.random.Generator, descriptor: Moments, smoothness: float) -> np.ndarray:
     """Coefficients of one pair of species, ``mixing_shape``, to begin a fit with.
 
     Random, but for degree 0, whose channels are the radial functions themselves. Those of the

@@ -21,20 +21,23 @@ from stratal.descriptors.once import computed_once
 
 @dataclass(frozen=True)
 class RadialBasis:
-    """B_k(r) = T_k(s) (1 - r/r_c)^3, with s linear in 1/r from -1 at r_c to 1 at ``inner``.
+    """B_k(r) = T_k(s) (1 - r/r_c)^3, with s linear in (r^4 + a^4)^(-1/4), from 1 at 0 to -1 at r_c.
 
-    Chebyshev polynomials of the inverse distance resolve short distances more finely; value
-    and two derivatives vanish at the cutoff.
+    Chebyshev polynomials of the inverse distance resolve short distances more finely; ``inner``,
+    a, where that ends: they are bounded however close two atoms come. Value and two derivatives
+    vanish at the cutoff.
     """
 
     cutoff: float  # r_c, Å
     size: int  # number of functions
-    inner: float = 1.6  # Å, below the shortest bond
+    inner: float = 1.6  # a, Å, below the shortest bond
 
     def __call__(self, distances: jax.Array) -> list[jax.Array]:
         """Values ``size`` times the shape of ``distances`` (Å); exactly 0 from the cutoff on."""
-        low, high = 1.0 / self.cutoff, 1.0 / self.inner
-        s = (2.0 / distances - (low + high)) * (1.0 / (high - low))
+        low, high = (self.cutoff**4 + self.inner**4) ** -0.25, 1.0 / self.inner
+        squared = distances * distances
+        inverse = jax.lax.rsqrt(jnp.sqrt(squared * squared + self.inner**4))
+        s = (2.0 * inverse - (low + high)) * (1.0 / (high - low))
         u = jnp.maximum(1.0 - distances * (1.0 / self.cutoff), 0.0)
         smooth = u * u * u
         values = [smooth, s * smooth]

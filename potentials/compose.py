@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from stratal.potentials.short_range import ZBL, CloseRepulsion
 from stratal.potentials.stratum import Coupling, Stratum, stratum_name
 from stratal.potentials.sums import SumPotential
 
+Pair = tuple[int, int]  # atomic numbers, ascending
+
 # Fixed pair repulsions, by the name that stands in a stratum's file.
-SHORT_RANGE: dict[str, Callable[[Sequence[int]], Potential]] = {
+SHORT_RANGE: dict[str, Callable[..., Potential]] = {
     "zbl": ZBL.for_elements,
     "close": CloseRepulsion.for_elements,
 }
@@ -28,8 +30,8 @@ def compose(strata: Mapping[str, Stratum], elements: Sequence[int]) -> Potential
     """The potential of ``elements`` (atomic numbers) from strata by name.
 
     Raises:
-        InputError: a stratum is missing, or strata differ in descriptor, short range, size of
-            committee or level of theory.
+        InputError: a stratum is missing, or strata differ in descriptor, size of committee or
+            level of theory.
     """
     numbers = tuple(sorted(set(elements)))
     return compose_strata(strata_for(strata, numbers), numbers)
@@ -42,7 +44,7 @@ def compose_strata(used: Sequence[Stratum], numbers: tuple[int, ...]) -> Potenti
     added = [stratum for stratum in used if stratum.terms]
     # A root of several elements is evaluated with all of them, whichever there are.
     numbers = tuple(sorted({*numbers, *(z for stratum in added for z in stratum.elements)}))
-    short_range = short_range_term(used[0].short_range, numbers)
+    short_range = repulsion(kinds_of_pairs(used), numbers)
     if not added:
         return compose_coupled(coupled, numbers, short_range)
     parts: list[Potential] = [compose_terms(added, numbers)]
@@ -100,19 +102,39 @@ def compose_coupled(
     )
 
 
-def short_range_term(kind: str, numbers: Sequence[int]) -> Potential | None:
-    """The fixed pair repulsion that a stratum's file names; None for ``"none"``.
+def pairs_of(elements: Sequence[int], is_root: bool) -> list[Pair]:
+    """Pairs of elements that stand in no stratum below, whose repulsion a stratum brings."""
+    pairs = combinations_with_replacement(sorted(elements), 2)
+    return [pair for pair in pairs if is_root or set(pair) == set(elements)]
+
+
+def kinds_of_pairs(used: Iterable[Stratum]) -> dict[Pair, str]:
+    """Which repulsion acts between two elements, as the strata have it."""
+    return {
+        pair: stratum.short_range
+        for stratum in used
+        for pair in pairs_of(stratum.elements, stratum.is_root)
+    }
+
+
+def repulsion(kinds: Mapping[Pair, str], numbers: Sequence[int]) -> Potential | None:
+    """The fixed repulsions of pairs as one potential of ``numbers``; None if there is none.
 
     Raises:
         InputError: a kind that is not known here.
     """
-    if kind == "none":
-        return None
-    if kind not in SHORT_RANGE:
-        raise InputError(
-            f"short range {kind!r} is not known: give one of none, {', '.join(SHORT_RANGE)}."
-        )
-    return SHORT_RANGE[kind](numbers)
+    terms: list[Potential] = []
+    for kind in sorted(set(kinds.values()) - {"none"}):
+        if kind not in SHORT_RANGE:
+            raise InputError(
+                f"short range {kind!r} is not known: give one of none, {', '.join(SHORT_RANGE)}."
+            )
+        pairs = [pair for pair, own in kinds.items() if own == kind and set(pair) <= set(numbers)]
+        if pairs:
+            terms.append(SHORT_RANGE[kind](numbers, pairs=pairs))
+    if len(terms) < 2:
+        return terms[0] if terms else None
+    return SumPotential(tuple(terms), tuple(sorted(numbers)))
 
 
 def strata_for(strata: Mapping[str, Stratum], numbers: Sequence[int]) -> list[Stratum]:
@@ -165,8 +187,8 @@ def check_alike(strata: Sequence[Stratum]) -> None:
     """Refuse strata that cannot stand in one potential.
 
     Raises:
-        InputError: they differ in descriptor (where they share networks), short range, size of
-            committee or level of theory.
+        InputError: they differ in descriptor (where they share networks), size of committee or
+            level of theory.
     """
     first = strata[0]
     sizes = {s.n_members: s.name for s in strata if s.terms}
@@ -178,13 +200,11 @@ def check_alike(strata: Sequence[Stratum]) -> None:
         )
     for other in strata[1:]:
         share = not (first.terms or other.terms)  # terms are sums: each brings its own descriptor
-        for what in ("descriptor", "short_range") if share else ("short_range",):
-            if getattr(other, what) != getattr(first, what):
-                raise InputError(
-                    f"strata {first.name} and {other.name} differ in their "
-                    f"{what.replace('_', ' ')}. "
-                    f"Train one of them again with the settings of the other."
-                )
+        if share and other.descriptor != first.descriptor:
+            raise InputError(
+                f"strata {first.name} and {other.name} differ in their descriptor. "
+                f"Train one of them again with the settings of the other."
+            )
     known = {s.level_of_theory: s.name for s in strata if s.level_of_theory}
     if len(known) > 1:
         levels = "; ".join(f"{name}: {level}" for level, name in known.items())

@@ -1,12 +1,12 @@
 """Repulsion at short range, so that no structure falls into a hole of a fitted potential.
 
 `ZBL` is the screened repulsion of two nuclei; `CloseRepulsion` the term that MAISE adds.
-Both are zero at bond lengths.
+Little is left of either at bond lengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -46,17 +46,25 @@ class ZBL:
     strictly_local: ClassVar[bool] = True
     inner: jax.Array  # (n_species, n_species), Å: below, the pure repulsion
     outer: jax.Array  # (n_species, n_species), Å: beyond, nothing
+    acts: jax.Array  # (n_species, n_species), 1 or 0: between which species
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     cutoff: float = field(metadata={"static": True})  # Å, the largest of outer
 
     @classmethod
-    def for_elements(cls, numbers: Iterable[int], reach: float = 0.7, core: float = 0.35) -> ZBL:
+    def for_elements(
+        cls,
+        numbers: Iterable[int],
+        reach: float = 1.0,
+        core: float = 0.35,
+        pairs: Collection[tuple[int, int]] | None = None,
+    ) -> ZBL:
         """ZBL for these atomic numbers.
 
         Args:
             numbers: atomic numbers, in any order.
-            reach: outer end of a pair in sums of covalent radii. At 0.7 (Cu-Cu 1.85 Å) it
-                is below bonds in metals (Cu 2.56 Å) and in molecules.
+            pairs: atomic numbers between which it acts; by default all.
+            reach: outer end of a pair in sums of covalent radii (Cu-Cu 2.64 Å), about a bond
+                length, where next to nothing is left of it.
             core: where the step begins, in the same unit.
 
         Raises:
@@ -68,8 +76,8 @@ class ZBL:
             raise InputError(f"ZBL: core = {core}, reach = {reach}: give 0 <= core < reach")
         radii = covalent_radii[list(elements)]
         sums = radii[:, None] + radii[None, :]
-        outer = reach * sums
-        return cls(core * sums, outer, elements, float(outer.max()))  # pyright: ignore[reportArgumentType]
+        acts = between(elements, pairs)
+        return cls(core * sums, reach * sums, acts, elements, float((reach * sums * acts).max()))
 
     def energies(
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
@@ -83,7 +91,7 @@ class ZBL:
         length = 0.8854 * Bohr / (power[:, None] + power[None, :])
         x = distances / jnp.asarray(length, dtype)[pairs]
         screening = sum(weight * jnp.exp(-decay * x) for weight, decay in SCREENING)
-        strength = jnp.asarray(COULOMB * np.outer(charge, charge), dtype)[pairs]
+        strength = jnp.asarray(COULOMB * np.outer(charge, charge) * self.acts, dtype)[pairs]
         pair = strength / distances * screening * smooth_step(distances, inner, outer)
         return 0.5 * jnp.where(within, pair, 0).sum(axis=1)
 
@@ -99,19 +107,24 @@ class CloseRepulsion:
 
     strictly_local: ClassVar[bool] = True
     radii: jax.Array  # (n_species,), Å
+    acts: jax.Array  # (n_species, n_species), 1 or 0: between which species
     elements: tuple[int, ...] = field(metadata={"static": True})  # atomic numbers, ascending
     cutoff: float = field(metadata={"static": True})  # Å, twice the largest radius
     strength: float = field(default=MAISE_STRENGTH, metadata={"static": True})  # U, eV
 
     @classmethod
     def for_elements(
-        cls, numbers: Iterable[int], radii: Mapping[int, float] | None = None
+        cls,
+        numbers: Iterable[int],
+        radii: Mapping[int, float] | None = None,
+        pairs: Collection[tuple[int, int]] | None = None,
     ) -> CloseRepulsion:
         """The repulsion for these atomic numbers.
 
         Args:
             numbers: atomic numbers, in any order.
             radii: atomic number to radius (Å); needed for all but Cu, Pd and Ag.
+            pairs: atomic numbers between which it acts; by default all.
 
         Raises:
             InputError: an element without a radius, or a radius that is not above 0.
@@ -119,16 +132,19 @@ class CloseRepulsion:
         elements = tuple(sorted({int(z) for z in numbers}))
         check_elements_ascend(elements, "CloseRepulsion")
         known = {**MAISE_RADII, **(radii or {})}
-        unknown = [chemical_symbols[z] for z in elements if z not in known]
+        acts = between(elements, pairs)
+        used = [z for z, row in zip(elements, acts, strict=True) if row.any()]
+        unknown = [chemical_symbols[z] for z in used if z not in known]
         if unknown:
             raise InputError(
                 f"CloseRepulsion: no radius known for {', '.join(unknown)}. Give it, in Å, as "
                 f"radii={{atomic number: radius}}, a little below half of the shortest bond."
             )
-        given = np.array([known[z] for z in elements], float)
+        given = np.array([known.get(z, MAISE_RADII[29]) for z in elements], float)
         if not (np.isfinite(given) & (given > 0)).all():
             raise InputError(f"CloseRepulsion: radii = {given} Å: give lengths above 0")
-        return cls(given, elements, float(2 * given.max()))  # pyright: ignore[reportArgumentType]
+        reach = (given[:, None] + given[None, :]) * acts
+        return cls(given, acts, elements, float(reach.max()))
 
     def energies(
         self, structures: Structures, neighbors: Neighbors, displacements: jax.Array
@@ -139,5 +155,19 @@ class CloseRepulsion:
         reach = radii[i] + radii[j]
         distances, within = pair_distances(displacements, reach)
         ratio = distances / reach
-        pair = self.strength / ratio * 0.5 * (1 + jnp.cos(jnp.pi * ratio))
+        strength = self.strength * jnp.asarray(self.acts, displacements.dtype)[i, j]
+        pair = strength / ratio * 0.5 * (1 + jnp.cos(jnp.pi * ratio))
         return jnp.where(within, pair, 0).sum(axis=1)
+
+
+def between(
+    elements: tuple[int, ...], pairs: Collection[tuple[int, int]] | None = None
+) -> np.ndarray:
+    """1 for species that are one of the pairs, else 0, ``(n_species, n_species)``."""
+    if pairs is None:
+        return np.ones((len(elements), len(elements)))
+    acts = np.zeros((len(elements), len(elements)))
+    for pair in pairs:
+        one, other = (elements.index(z) for z in pair)
+        acts[one, other] = acts[other, one] = 1.0
+    return acts

@@ -58,7 +58,8 @@ class Stratum:
     trunks: dict[int, Trunk] = field(default_factory=dict)  # by center; roots only
     terms: dict[int, AtomicTerm] = field(default_factory=dict)  # by center, of all members
     parents: dict[str, str] = field(default_factory=dict)  # physics hash by name
-    short_range: str = "none"  # "none" or a key of `potentials.compose.SHORT_RANGE`
+    # Between pairs of elements that stand in no stratum below: "none" or a key of `SHORT_RANGE`.
+    short_range: str = "none"
     level_of_theory: str | None = None  # of the training data; None for imported models
     info: dict[str, Any] = field(default_factory=dict)  # errors, training data, notes
     domain: dict[int, Domain] = field(default_factory=dict)  # by center: what it was trained on

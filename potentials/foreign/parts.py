@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from stratal.descriptors.descriptor import Descriptor
 from stratal.descriptors.invariants import Moments
 from stratal.errors import InputError
-from stratal.potentials.compose import check_alike, coupling_of, strata_for
+from stratal.potentials.compose import check_alike, coupling_of, kinds_of_pairs, strata_for
 from stratal.potentials.stratum import Coupling, Stratum, Trunk
 
 
@@ -50,6 +50,12 @@ def parts_of(strata: Mapping[str, Stratum], symbols: Sequence[str], program: str
                 f"stratum {stratum.name} is made of moments, which {program} does not have: "
                 f"only strata of symmetry functions can be exported."
             )
+    kinds = set(kinds_of_pairs(used).values())
+    if len(kinds) > 1:
+        raise InputError(
+            f"{' '.join(symbols)}: short ranges {', '.join(sorted(kinds))} between different "
+            f"elements, {program} has one for all. Train with the same (short_range)."
+        )
     first = used[0]
     given = {key: coupling for stratum in used for key, coupling in stratum.couplings.items()}
     trunks = {z: t for s in used for z, t in s.trunks.items() if z in numbers}
@@ -64,6 +70,6 @@ def parts_of(strata: Mapping[str, Stratum], symbols: Sequence[str], program: str
             for center, trunk in trunks.items()
             for block in descriptor.blocks(numbers)
         },
-        short_range=first.short_range,
+        short_range=kinds.pop(),
         source=", ".join(f"{s.name} {s.physics_hash[:12]}" for s in used),
     )

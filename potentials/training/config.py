@@ -34,6 +34,7 @@ class TrainConfig:
     """How strata of moments are fitted; each field is a key of the ``[train]`` table."""
 
     cutoff: float = 5.5  # Å
+    inner: float = 1.6  # Å, below the shortest bond: distances below are hardly told apart
     n_radial: int = 8  # radial functions of each neighbor species
     l_max: int = 4  # highest degree of the harmonics
     n_channels: int = 8  # mixtures of radial functions whose moments are contracted
@@ -41,7 +42,7 @@ class TrainConfig:
     n_triple_channels: int = 6
     hidden: tuple[int, ...] = (32, 32)
     linear: bool = True  # also a linear function of the features
-    short_range: Literal["zbl", "close", "none"] = "zbl"  # a library below brings its own
+    short_range: Literal["zbl", "close", "none"] = "zbl"  # between pairs that no stratum below has
     # What a pair or triple trains: a network of its own; the rows of the first layer that its
     # own features enter, and the later layers; those rows alone; or all at once, no strata.
     coupling: Literal["residual", "layers", "input", "full"] = "residual"
@@ -59,9 +60,7 @@ class TrainConfig:
     # Features that vary less than this, relative to the largest, are not raised to its spread:
     # they are those that change fast with the positions, and are so kept from being fitted first.
     spread_floor: float = 0.3
-    # First weights of radial functions fall with their order to this power. At 1 forces of a
-    # library from thousands of structures are better, but potentials from few are less stable.
-    smoothness: float = 0.0
+    smoothness: float = 1.0  # first weights of radial functions fall with their order to this power
     validation: float = 0.1  # part of the structures that calibrate the uncertainty; or 0
     # Epochs without a better validation error before stopping, which keeps the weights of the
     # best; 0: never, and the last are kept.
@@ -95,6 +94,7 @@ class TrainConfig:
         """The moments that these settings ask for."""
         return Moments(
             cutoff=self.cutoff,
+            inner=self.inner,
             n_radial=self.n_radial,
             l_max=self.l_max,
             n_channels=self.n_channels,
@@ -113,7 +113,7 @@ class SymmetryFunctionConfig:
     radial_etas: tuple[float, ...] = RADIAL_ETAS  # of G2, Å^-2
     angular: tuple[tuple[float, float, float], ...] = ANGULAR  # (eta Å^-2, zeta, lambda) of G4
     hidden: tuple[int, ...] = (10, 10)
-    short_range: Literal["zbl", "close", "none"] = "zbl"
+    short_range: Literal["zbl", "close", "none"] = "zbl"  # a library below brings its own
     coupling: Literal["input", "full"] = "input"  # full: all weights at once, no strata
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     epochs: int = 1000

@@ -15,7 +15,7 @@ from stratal.descriptors.descriptor import Descriptor
 from stratal.descriptors.invariants import Moments
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest
-from stratal.potentials.compose import short_range_term
+from stratal.potentials.compose import kinds_of_pairs, names_below, pairs_of, repulsion
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.data.select import select
 from stratal.potentials.library import Library
@@ -138,7 +138,6 @@ def settings_of(
     if on is None:
         return config, config.descriptor
     base = next(iter(on.strata.values()))
-    config = replace(config, short_range=base.short_range)  # type: ignore[arg-type]
     terms = next((s for s in on.strata.values() if s.terms), None)
     if isinstance(config, TrainConfig):
         if terms is not None:
@@ -154,7 +153,8 @@ def settings_of(
         )
     trunk = next(iter(next(s for s in on.strata.values() if s.is_root).trunks.values()))
     hidden = (len(trunk.bias), *(len(bias) for bias in trunk.biases[:-1]))
-    return replace(config, hidden=hidden), base.descriptor
+    config = replace(config, hidden=hidden, short_range=base.short_range)  # type: ignore[arg-type]
+    return config, base.descriptor
 
 
 def settings_in(descriptor: Any) -> dict[str, Any]:
@@ -219,8 +219,10 @@ def train_stratum(
     name = stratum_name(elements)
     frames = list(data.frames)
     batches = featurize(frames, descriptor, elements, cache=library.path / SCRATCH)
-    baseline = short_range_term(config.short_range, elements)
-    data = without_baseline(data, baseline)
+    is_root = len(elements) == 1 or config.coupling == "full"
+    below = [] if is_root else [library.strata[name] for name in names_below(elements)]
+    kinds = kinds_of_pairs(below) | dict.fromkeys(pairs_of(elements, is_root), config.short_range)
+    data = without_baseline(data, repulsion(kinds, elements))
     training = in_training(len(frames), config)
     setup = set_up(elements, config, descriptor, library, batches, data, training)
     checkpoint = library.path / SCRATCH / f"{name}.checkpoint.h5"

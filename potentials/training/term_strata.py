@@ -12,12 +12,13 @@ import numpy as np
 from stratal.errors import InputError
 from stratal.potentials.atomic_term import AtomicTerm
 from stratal.potentials.committee import predict_members
-from stratal.potentials.compose import compose_strata, names_below, short_range_term
+from stratal.potentials.compose import compose_strata, names_below, pairs_of, repulsion
 from stratal.potentials.data.labelled import LabelledData
 from stratal.potentials.domain import Domain
 from stratal.potentials.evaluate import Potential
 from stratal.potentials.library import Library
 from stratal.potentials.stratum import Stratum, stratum_name
+from stratal.potentials.sums import SumPotential
 from stratal.potentials.training.config import TrainConfig
 from stratal.potentials.training.packs import Pack, Targets, pack, with_members
 from stratal.potentials.training.term_fit import BLOCK, fit_terms
@@ -154,10 +155,13 @@ def targets_of(
 def fixed_part(
     elements: Elements, below: dict[str, Stratum], config: TrainConfig
 ) -> Potential | None:
-    """All that is not fitted here: the strata below with their short range, or that alone."""
-    if not below:
-        return short_range_term(config.short_range, elements)
-    return compose_strata(list(below.values()), elements)
+    """All that is not fitted here: the strata below and the repulsion of new pairs."""
+    kinds = dict.fromkeys(pairs_of(elements, is_root=not below), config.short_range)
+    parts = [repulsion(kinds, elements)]
+    if below:
+        parts.append(compose_strata(list(below.values()), elements))
+    given = tuple(part for part in parts if part is not None)
+    return SumPotential(given, elements) if len(given) > 1 else given[0] if given else None
 
 
 def atomic_energies(data: LabelledData, elements: Elements) -> np.ndarray:

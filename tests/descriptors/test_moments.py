@@ -52,7 +52,7 @@ def by_subset(atoms: Atoms, seen, moments: Moments = MOMENTS, elements=ELEMENTS)
         structures = Structures.from_atoms(atoms, elements)
         neighbors = neighbor_list(structures, moments.cutoff)
         rng = np.random.default_rng(7)
-        mixing = [jnp.asarray(first_mixing(rng, moments)) for _ in ELEMENTS]
+        mixing = [jnp.asarray(first_mixing(rng, moments, 1.0)) for _ in ELEMENTS]
         mixing = {s: mixing[place] for s, place in enumerate(np.searchsorted(ELEMENTS, elements))}
         found = moments.moments(
             neighbors.displacements(structures), neighbors.tile_species(structures), len(elements)
@@ -124,6 +124,14 @@ def test_a_cutoff_is_smooth_to_second_order():
             assert float(value(jnp.array([5.0]))) == 0.0
 
 
+def test_radial_functions_are_bounded_however_close_two_atoms_come():
+    values, slopes = RadialBasis(5.0, 8).with_slopes(jnp.linspace(0.0, 5.0, 1001))
+    assert np.abs(values).max() <= 1.0 + 1e-6
+    # Chebyshev's T_k changes by k² at the ends, where s itself is flat.
+    assert np.abs(slopes).max() < 30.0
+    assert_allclose(np.array(values)[:, 0], 1.0, rtol=1e-5)
+
+
 @given(seed=st.integers(0, 2**31 - 1))
 @settings(max_examples=10, deadline=None)
 def test_features_do_not_change_under_rotation_inversion_and_permutation(seed):
@@ -173,7 +181,7 @@ def test_pair_contractions_are_sums_over_pairs_of_neighbors():
     atoms.numbers[:] = 29
     narrow = replace(MOMENTS, triples=())
     values = features(atoms, narrow, (29,))
-    mixing = first_mixing(np.random.default_rng(7), narrow)
+    mixing = first_mixing(np.random.default_rng(7), narrow, 1.0)
     vectors = atoms.positions[1:] - atoms.positions[0]
     lengths = np.linalg.norm(vectors, axis=1)
     near = lengths < narrow.cutoff

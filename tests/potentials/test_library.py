@@ -8,6 +8,7 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -301,13 +302,29 @@ def test_a_library_keeps_to_one_level_of_theory_per_potential(strata, tmp_path):
         opened.potential("Cu", "Ag")
 
 
-def test_descriptors_and_short_ranges_do_not_mix(strata):
+def test_each_stratum_brings_the_repulsion_of_its_own_pairs(strata):
+    made = strata("Cu", "Ag")
+    with_zbl = {name: replace(stratum, short_range="zbl") for name, stratum in made.items()}
+    mixed = {**made, "Ag-Cu": with_zbl["Ag-Cu"]}
+
+    def energy(strata, atoms):
+        potential = compose(strata, [29, 47])
+        structures = Structures.from_atoms(atoms, potential.elements)
+        neighbors = neighbor_list(structures, potential.cutoff)
+        return float(evaluated(potential, structures, neighbors).energy[0])
+
+    for symbols, has_repulsion in (("Cu2", False), ("Ag2", False), ("CuAg", True)):
+        pair = Atoms(symbols, [(0, 0, 0), (0, 0, 1.5)])
+        without, some, every = (energy(which, pair) for which in (made, mixed, with_zbl))
+        assert every > without + 1
+        assert some == (every if has_repulsion else without)
+
+
+def test_descriptors_do_not_mix(strata):
     base = strata("Cu", "Ag")
     wider = replace(base["Cu"].descriptor, cutoff=5.0)
     with refused("Cu and Ag differ in their descriptor"):
         compose({**base, "Ag": strata("Cu", "Ag", descriptor=wider)["Ag"]}, [29, 47])
-    with refused("Cu and Ag-Cu differ in their short range"):
-        compose({**base, "Ag-Cu": strata("Cu", "Ag", short_range="zbl")["Ag-Cu"]}, [29, 47])
     with refused("'morse' is not known", "zbl", "close"):
         compose(strata("Cu", short_range="morse"), [29])
 

@@ -114,6 +114,20 @@ def symbols(numbers):
 
 
 @pytest.mark.slow
+def test_energies_rise_however_close_two_atoms_come(data, tmp_path):
+    # Crystals that were trained on have no pair closer than 2.2 Å.
+    train(only(data, "Cu"), replace(CONFIG, n_radial=8, n_channels=6), tmp_path)
+    atoms = bulk("Cu", "fcc", a=3.8, cubic=True) * 2
+    atoms.calc = StratalCalculator(Library.open(tmp_path))
+    one, other = 0, int(atoms.get_distances(0, range(1, 32), mic=True).argmin()) + 1
+    energies = []
+    for distance in np.arange(2.4, 1.0, -0.1):
+        atoms.set_distance(one, other, distance, mic=True)
+        energies.append(atoms.get_potential_energy())
+    assert (np.diff(energies) > 0).all()
+
+
+@pytest.mark.slow
 def test_elements_stay_bit_for_bit(data, library, tmp_path):
     elements = Library.create(tmp_path / "elements")
     for name in ("Cu", "Ag"):
