@@ -12,6 +12,7 @@ from stratal.cli.evaluate import evaluate
 from stratal.cli.exporting import exporting
 from stratal.cli.importing import importing
 from stratal.cli.info import info
+from stratal.cli.journal import journal
 from stratal.cli.label import label
 from stratal.cli.train import train
 from stratal.errors import InputError
@@ -28,6 +29,7 @@ for command in (demo, data, label, train, evaluate, info):
     app.command()(command)
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
+app.add_typer(journal, name="journal")
 
 
 @app.callback(invoke_without_command=True)

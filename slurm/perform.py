@@ -1,0 +1,248 @@
+"""Carry out a list of tasks with an executor, and note in a journal what becomes of each.
+
+Example::
+
+    tasks = [Task(relax, (structure,)) for structure in structures]
+    with Journal("run") as journal, open_executor() as executor:
+        for outcome in perform(tasks, journal, executor):
+            print(outcome.name, outcome.result())
+
+Run again after any end, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from stratal.errors import InputError
+from stratal.files.checkpoint import StopFlag, interruptible
+from stratal.progress import Progress
+from stratal.slurm.executor import Executor
+from stratal.slurm.isolation import attempt
+from stratal.slurm.journal import Journal
+from stratal.slurm.tasks import Failure, Order, Receipt, Task
+
+PATIENCE = 0.5  # s without news before the manager looks whether it shall stop
+STATUS_INTERVAL = 10.0  # s
+
+
+class Stopped(Exception):
+    """The run was asked to stop; all that was done is in the journal."""
+
+
+class TaskFailed(Exception):
+    """A task failed as often as it may; the message is its traceback."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: str  # its id
+    name: str
+    failure: Failure
+    message: str
+    journal: Journal
+
+    def result(self) -> Any:
+        """The function's result.
+
+        Raises:
+            TaskFailed: there is none.
+        """
+        if self.failure:
+            raise TaskFailed(f"task {self.name or self.task} ({self.failure}): {self.message}")
+        return self.journal.result(self.task)
+
+
+def perform(
+    tasks: Iterable[Task],
+    journal: Journal,
+    executor: Executor,
+    retries: int = 2,
+    seconds: float | None = None,
+    gigabytes: float | None = None,
+    description: str = "tasks",
+) -> Iterator[Outcome]:
+    """Carry out tasks; each is done once, in whatever order, and those done before are not.
+
+    Args:
+        tasks: may be made while it runs; only those in flight are kept. Equal ones are done once.
+        journal: of this run.
+        executor: where they are carried out.
+        retries: attempts after the first that fails, before a task is left as poison.
+        seconds: longest time of an attempt; no limit by default.
+        gigabytes: most memory of an attempt; no limit by default.
+        description: shown with the progress.
+
+    Yields:
+        An outcome for each task, as they end.
+
+    Raises:
+        Stopped: a signal asked to.
+        InputError: the disk is full.
+    """
+    manager = Manager(journal, executor, retries, seconds, gigabytes)
+    length = len(tasks) if hasattr(tasks, "__len__") else None  # type: ignore[arg-type]
+    with interruptible() as stop, Progress(length, description) as bar:
+        try:
+            for outcomes in manager.run(iter(tasks), stop):
+                if outcomes:
+                    bar.update(len(outcomes))
+                yield from outcomes
+        finally:
+            manager.leave()
+    if stop.requested:
+        raise Stopped(f"{description}: stopped by {stop.signal}; run again to go on.")
+
+
+class Manager:
+    """Keeps as many orders in flight as the executor wants. Not frozen: it counts."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        executor: Executor,
+        retries: int,
+        seconds: float | None,
+        gigabytes: float | None,
+    ) -> None:
+        self.journal, self.executor, self.retries = journal, executor, retries
+        self.order = partial(Order, folder=journal.results, seconds=seconds, gigabytes=gigabytes)
+        self.in_flight: dict[str, tuple[Task, Future[Receipt]]] = {}
+        self.again: deque[Task] = deque()
+        self.twins: Counter[str] = Counter()  # equal tasks that came while one was in flight
+        self.inbox: SimpleQueue[tuple[str, Future[Receipt]]] = SimpleQueue()
+        self.exported = -float("inf")
+
+    def run(self, source: Iterator[Task], stop: StopFlag) -> Iterator[list[Outcome]]:
+        """All tasks; a list of outcomes whenever there is news."""
+        while not stop.requested:
+            orders, known, exhausted = self.next_orders(source)
+            receipts = self.collect(wait=not orders and not known)
+            # Noted before it is sent: what is in place after a death is then known to be its.
+            self.journal.write([(task.id, task.name) for task, _ in orders], receipts, self.retries)
+            self.send(orders)
+            yield known + self.outcomes(receipts)
+            self.tell()
+            if exhausted and not self.in_flight and not self.again:
+                return
+
+    def next_orders(
+        self, source: Iterator[Task]
+    ) -> tuple[list[tuple[Task, Order | Receipt]], list[Outcome], bool]:
+        """What to send next, what is known already, and whether all tasks were seen."""
+        orders: dict[str, tuple[Task, Order | Receipt]] = {}
+        known: list[Outcome] = []
+        room = self.executor.window - len(self.in_flight)
+        while len(orders) + len(known) < room:
+            if self.again:
+                task = self.again.popleft()
+            elif (task := next(source, None)) is None:
+                return list(orders.values()), known, True
+            elif task.id in self.in_flight or task.id in orders:
+                self.twins[task.id] += 1
+                continue
+            elif (outcome := self.known(task)) is not None:
+                known.append(outcome)
+                continue
+            orders[task.id] = task, self.order_for(task)
+        return list(orders.values()), known, False
+
+    def order_for(self, task: Task) -> Order | Receipt:
+        """The task as it is sent, or its receipt if it cannot be."""
+        try:
+            return self.order(task=task.id, payload=task.payload())
+        except Exception as error:  # whatever pickling a user's objects may raise
+            message = f"the task cannot be sent to another process ({error})."
+            return Receipt(task.id, failure="unpicklable", message=message)
+
+    def known(self, task: Task) -> Outcome | None:
+        """The outcome of a task that an earlier run has done with."""
+        record = self.journal.record(task.id)
+        state = record.state if record else "pending"
+        if state == "pending" and self.journal.adopt(task.id, task.name):
+            state = "done"
+        if state == "done":
+            return Outcome(task.id, task.name, "", "", self.journal)
+        if record and state == "poison":
+            return Outcome(task.id, task.name, record.failure, record.message, self.journal)
+        return None
+
+    def send(self, orders: list[tuple[Task, Order | Receipt]]) -> None:
+        """Hand orders to the executor."""
+        for task, order in orders:
+            future: Future[Receipt] = Future()
+            if isinstance(order, Receipt):
+                future.set_result(order)
+            else:
+                future = self.executor.submit(attempt, order)
+            self.in_flight[task.id] = task, future
+            future.add_done_callback(partial(self.arrived, task.id))
+
+    def arrived(self, task: str, future: Future[Receipt]) -> None:
+        """Called by the executor's own thread."""
+        self.inbox.put((task, future))
+
+    def collect(self, wait: bool) -> list[Receipt]:
+        """Receipts that have come; waits for the first a little while."""
+        receipts = []
+        try:
+            item = self.inbox.get(wait and bool(self.in_flight), PATIENCE)
+            while True:
+                receipts.append(receipt_of(*item))
+                item = self.inbox.get_nowait()
+        except Empty:
+            return receipts
+
+    def outcomes(self, receipts: list[Receipt]) -> list[Outcome]:
+        """Of tasks that are done with; those that may try again wait for that.
+
+        Raises:
+            InputError: a worker's disk is full.
+        """
+        found = []
+        for receipt in receipts:
+            task, _ = self.in_flight.pop(receipt.task)
+            if receipt.failure == "disk":
+                raise InputError(
+                    f"{receipt.message} Free some space and run again: nothing done is lost."
+                )
+            record = self.journal.record(receipt.task) if receipt.failure else None
+            if record and record.state == "pending":
+                self.again.append(task)
+                continue
+            about = (receipt.failure, receipt.message)
+            outcome = Outcome(task.id, task.name, *about, self.journal)
+            found += [outcome] * (1 + self.twins.pop(task.id, 0))
+        return found
+
+    def tell(self) -> None:
+        """Readers elsewhere how far the run is, now and then."""
+        if time.monotonic() - self.exported > STATUS_INTERVAL:
+            self.exported = time.monotonic()
+            self.journal.export_status(workers=self.executor.n_workers)
+
+    def leave(self) -> None:
+        """Nothing is in flight any more, however the run ends."""
+        for _, future in self.in_flight.values():
+            future.cancel()
+        self.journal.put_back(self.in_flight)
+        self.journal.export_status(workers=0)
+
+
+def receipt_of(task: str, future: Future[Receipt]) -> Receipt:
+    """The receipt, also where the worker was lost with the task."""
+    if future.cancelled():
+        return Receipt(task, failure="lost", message="the order was cancelled.")
+    error = future.exception()
+    if error is not None:
+        return Receipt(task, failure="lost", message=f"{type(error).__name__}: {error}")
+    return future.result()

@@ -1,0 +1,119 @@
+"""Carrying out tasks with every executor: the same results, whatever the tasks do."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.slurm.work import MISBEHAVIOUR, fail_times, square
+
+from stratal.errors import InputError
+from stratal.slurm.executor import Serial, open_executor
+from stratal.slurm.journal import Journal
+from stratal.slurm.perform import Stopped, TaskFailed, perform
+from stratal.slurm.show import as_text
+from stratal.slurm.tasks import Task
+
+LAUNCHERS = {"serial": [], "dask": [], "mpi": ["mpiexec", "-n", "3"]}
+KINDS = list(LAUNCHERS)
+
+
+def script(what, kind, *arguments, timeout=120):
+    """Run the script in `work` and give what it prints."""
+    launcher = LAUNCHERS[kind]
+    if launcher:
+        launcher = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
+    command = [*launcher, sys.executable, "-m", "tests.slurm.work", what, kind]
+    done = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=timeout
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_poison_is_isolated_and_reported_and_the_rest_is_done(kind, tmp_path):
+    said = dict(line.split(": ") for line in script("poisoned", kind, tmp_path))
+    expected = {**MISBEHAVIOUR, "unpicklable": "unpicklable"}
+    expected |= {f"square {n}": str(n**2) for n in range(30)}
+    assert said == expected
+    text = as_text(tmp_path)
+    assert "ended by SIGSEGV" in text and "longer than the 2 s" in text
+    assert "more than the 0.5 GB" in text and "ValueError: as asked" in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_shared_arrives_everywhere(kind, tmp_path):
+    assert script("shared", kind, tmp_path) == [str([10, 11, 12, 13, 14])]
+
+
+class Threads(Serial):
+    """Four orders at a time."""
+
+    n_workers = window = 4
+
+    def __init__(self):
+        self.pool = ThreadPoolExecutor(4)
+        self.submitted = 0
+
+    def submit(self, *arguments):
+        self.submitted += 1
+        return self.pool.submit(*arguments)
+
+
+def test_a_rerun_does_nothing_again_and_equal_tasks_are_done_once(tmp_path):
+    tasks = [Task(square, (n // 2, 0.05)) for n in range(10)]
+    expected = [(n // 2) ** 2 for n in range(10)]
+    threads = Threads()
+    with Journal(tmp_path) as journal:
+        assert sorted(o.result() for o in perform(tasks, journal, threads)) == expected
+    assert threads.submitted == 5
+
+    class Nobody(Serial):
+        def submit(self, *arguments):
+            raise AssertionError("nothing is left to do")
+
+    with Journal(tmp_path) as journal:
+        assert sorted(o.result() for o in perform(tasks, journal, Nobody())) == expected
+
+
+def test_a_task_is_tried_again_as_often_as_it_may(tmp_path):
+    for name, retries, expected in (("a", 2, 2), ("b", 1, None)):
+        (tmp_path / name).mkdir()
+        with Journal(tmp_path / f"journal {name}") as journal:
+            task = Task(fail_times, (str(tmp_path / name), 2))
+            (outcome,) = perform([task], journal, Serial(), retries=retries)
+            if expected is not None:
+                assert outcome.result() == expected
+                continue
+            with pytest.raises(TaskFailed, match="call 1"):
+                outcome.result()
+
+
+def test_a_signal_stops_the_run_and_the_next_goes_on(tmp_path):
+    tasks = [Task(square, (n, 0.2)) for n in range(8)]
+    found = []
+    with Journal(tmp_path) as journal, pytest.raises(Stopped, match="SIGTERM; run again"):
+        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        for outcome in perform(tasks, journal, Serial()):
+            found.append(outcome.result())
+    assert 0 < len(found) < 8
+    with Journal(tmp_path) as journal:
+        assert journal.counts()["running"] == 0
+        assert sorted(o.result() for o in perform(tasks, journal, Serial())) == [
+            n**2 for n in range(8)
+        ]
+
+
+def test_unknown_executors_and_missing_packages_are_refused(monkeypatch):
+    with pytest.raises(InputError, match="give one of serial, mpi, dask"), open_executor("slurm"):
+        pass
+    for kind, module in (("dask", "distributed"), ("mpi", "mpi4py")):
+        monkeypatch.setitem(sys.modules, module, None)
+        monkeypatch.delitem(sys.modules, "stratal.slurm.dask", raising=False)
+        with pytest.raises(InputError, match=rf"stratal\[{kind}\]"), open_executor(kind):
+            pass
