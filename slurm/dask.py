@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import dask.config
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
+from stratal.errors import InputError
+from stratal.files.checkpoint import StopFlag, interruptible
 from stratal.slurm.launch import set_up_process
 
 COUNT_INTERVAL = 2.0  # s between two counts of the workers
@@ -58,6 +61,37 @@ def open_dask(
         finally:
             if scheduler_file:
                 Path(scheduler_file).unlink(missing_ok=True)
+
+
+def serve(scheduler_file: str | Path, wait: float) -> None:
+    """Work for the manager that writes this file until it is done, or a signal asks to leave.
+
+    Raises:
+        InputError: no manager came in time.
+    """
+    deadline = time.monotonic() + wait
+    while not Path(scheduler_file).exists():
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{scheduler_file}: no manager wrote it in {wait:.0f} s. Start one with the "
+                f"executor dask and this file, or wait longer (--wait)."
+            )
+        time.sleep(0.5)
+    with dask.config.set(SETTINGS), interruptible() as stop:
+        asyncio.run(work(str(scheduler_file), wait, stop))
+
+
+async def work(scheduler_file: str, wait: float, stop: StopFlag) -> None:
+    """A worker with one thread; its task runs in a child, see `isolation`."""
+    async with Worker(
+        scheduler_file=scheduler_file,
+        nthreads=1,
+        death_timeout=wait,
+        dashboard=False,
+    ) as worker:
+        leaving = asyncio.ensure_future(worker.finished())
+        while not leaving.done() and not stop.requested:
+            await asyncio.wait([leaving], timeout=0.5)
 
 
 def host_name() -> str:

@@ -9,7 +9,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from stratal.errors import InputError
@@ -67,13 +69,7 @@ def open_executor(
         with open_mpi() as executor:
             yield executor
     elif kind == "dask":
-        try:
-            from stratal.slurm.dask import open_dask
-        except ImportError as error:
-            raise InputError(
-                f"executor 'dask': {error}. Install it: pip install 'stratal[dask]'."
-            ) from None
-        with open_dask(n_workers, scheduler_file) as executor:
+        with dask().open_dask(n_workers, scheduler_file) as executor:
             yield executor
     else:
         check_ranks(1)
@@ -82,6 +78,34 @@ def open_executor(
             yield Serial()
         finally:
             isolation.close()
+
+
+def work_for(scheduler_file: str | Path, wait: float = 600.0) -> None:
+    """Be a worker of the manager that writes this file, until it is done.
+
+    Args:
+        scheduler_file: as given to `open_executor`.
+        wait: s to wait for it to appear, and for a manager that is silent.
+
+    Raises:
+        InputError: dask is not installed, or no manager came.
+    """
+    set_up_process()
+    dask().serve(scheduler_file, wait)
+
+
+def dask() -> ModuleType:
+    """The module of dask's executor.
+
+    Raises:
+        InputError: dask's ``distributed`` is not installed.
+    """
+    try:
+        return import_module("stratal.slurm.dask")
+    except ImportError as error:
+        raise InputError(
+            f"executor 'dask': {error}. Install it: pip install 'stratal[dask]'."
+        ) from None
 
 
 def default_kind() -> str:

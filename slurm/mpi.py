@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ def open_mpi() -> Iterator[Ranks]:
             "mpiexec -n 3 ..., or use the executor 'serial'."
         )
     sys.excepthook = end_all_ranks
+    if world.rank:  # the manager decides when to stop
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     divide_node(world, world.Split_type(MPI.COMM_TYPE_SHARED))
     places = world.gather(Place.of_this_process())
     with MPICommExecutor(world, root=0) as pool:

@@ -77,13 +77,17 @@ def poisoned(count):
 
 
 def main():
-    """Arguments: kind of executor, journal's folder, number of tasks, seconds of each."""
-    kind, folder, count, wait = sys.argv[1:5]
+    """Arguments: kind of executor, journal's folder, number of tasks, seconds of each; a file.
+
+    With a file for dask's scheduler it has the workers that join.
+    """
+    kind, folder, count, wait, *file = sys.argv[1:]
     tasks = [
         Task(logged_square, (n, float(wait), f"{folder}.log"), name=str(n))
         for n in range(int(count))
     ]
-    with open_executor(kind, n_workers=2) as executor, Journal(folder) as journal:
+    options = {"scheduler_file": file[0]} if file else {"n_workers": 2}
+    with open_executor(kind, **options) as executor, Journal(folder) as journal:
         for outcome in perform(tasks, journal, executor):
             assert outcome.result() == int(outcome.name) ** 2
         print("counts", dict(journal.counts()), flush=True)
@@ -107,4 +111,6 @@ def main_shared():
 
 
 if __name__ == "__main__":
-    {"run": main, "poisoned": main_poisoned, "shared": main_shared}[sys.argv.pop(1)]()
+    {"run": main, "elastic": main, "poisoned": main_poisoned, "shared": main_shared}[
+        sys.argv.pop(1)
+    ]()

@@ -12,6 +12,7 @@ from stratal.cli.evaluate import evaluate
 from stratal.cli.exporting import exporting
 from stratal.cli.importing import importing
 from stratal.cli.info import info
+from stratal.cli.jobs import cancel, resume, status, submit, worker
 from stratal.cli.journal import journal
 from stratal.cli.label import label
 from stratal.cli.train import train
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (demo, data, label, train, evaluate, info):
+    app.command()(command)
+for command in (submit, status, resume, cancel, worker):
     app.command()(command)
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
