@@ -327,7 +327,8 @@ def lock(folder: Path) -> int:
 def opened(path: Path, run: str) -> sqlite3.Connection:
     """The database; with its tables if it is new."""
     database = sqlite3.connect(path, timeout=60.0)
-    database.execute("pragma journal_mode = truncate")
+    database.execute("pragma journal_mode = persist")  # fewest changes of the folder
+    database.execute("pragma synchronous = normal")
     if not database.execute("select name from sqlite_master where name = 'about'").fetchone():
         quoted = run.replace("'", "''")
         about = f"insert into about values ('format', '{FORMAT}'), ('run', '{quoted}');"

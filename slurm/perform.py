@@ -120,33 +120,40 @@ class Manager:
         self.again: deque[Task] = deque()
         self.twins: Counter[str] = Counter()  # equal tasks that came while one was in flight
         self.inbox: SimpleQueue[tuple[str, Future[Receipt]]] = SimpleQueue()
+        self.exhausted = False
         self.exported = -float("inf")
 
     def run(self, source: Iterator[Task], stop: StopFlag) -> Iterator[list[Outcome]]:
         """All tasks; a list of outcomes whenever there is news."""
         while not stop.requested:
-            orders, known, exhausted = self.next_orders(source)
-            receipts = self.collect(wait=not orders and not known)
+            full = len(self.in_flight) >= self.executor.window
+            receipts = self.collect(wait=full or (self.exhausted and not self.again))
+            refuse_full_disk(receipts)
+            orders, known = self.next_orders(source, len(receipts))
             # Noted before it is sent: what is in place after a death is then known to be its.
-            self.journal.write([(task.id, task.name) for task, _ in orders], receipts, self.retries)
+            if orders or receipts:
+                started = [(task.id, task.name) for task, _ in orders]
+                self.journal.write(started, receipts, self.retries)
+            outcomes = known + self.outcomes(receipts)
             self.send(orders)
-            yield known + self.outcomes(receipts)
+            yield outcomes
             self.tell()
-            if exhausted and not self.in_flight and not self.again:
+            if self.exhausted and not self.in_flight and not self.again:
                 return
 
     def next_orders(
-        self, source: Iterator[Task]
-    ) -> tuple[list[tuple[Task, Order | Receipt]], list[Outcome], bool]:
-        """What to send next, what is known already, and whether all tasks were seen."""
+        self, source: Iterator[Task], n_back: int
+    ) -> tuple[list[tuple[Task, Order | Receipt]], list[Outcome]]:
+        """What to send next in the place of what is back, and what is known already."""
         orders: dict[str, tuple[Task, Order | Receipt]] = {}
         known: list[Outcome] = []
-        room = self.executor.window - len(self.in_flight)
-        while len(orders) + len(known) < room:
+        room = self.executor.window - len(self.in_flight) + n_back
+        while len(orders) + len(known) < room and not (self.exhausted and not self.again):
             if self.again:
                 task = self.again.popleft()
             elif (task := next(source, None)) is None:
-                return list(orders.values()), known, True
+                self.exhausted = True
+                continue
             elif task.id in self.in_flight or task.id in orders:
                 self.twins[task.id] += 1
                 continue
@@ -154,7 +161,7 @@ class Manager:
                 known.append(outcome)
                 continue
             orders[task.id] = task, self.order_for(task)
-        return list(orders.values()), known, False
+        return list(orders.values()), known
 
     def order_for(self, task: Task) -> Order | Receipt:
         """The task as it is sent, or its receipt if it cannot be."""
@@ -203,18 +210,10 @@ class Manager:
             return receipts
 
     def outcomes(self, receipts: list[Receipt]) -> list[Outcome]:
-        """Of tasks that are done with; those that may try again wait for that.
-
-        Raises:
-            InputError: a worker's disk is full.
-        """
+        """Of tasks that are done with; those that may try again wait for that."""
         found = []
         for receipt in receipts:
             task, _ = self.in_flight.pop(receipt.task)
-            if receipt.failure == "disk":
-                raise InputError(
-                    f"{receipt.message} Free some space and run again: nothing done is lost."
-                )
             record = self.journal.record(receipt.task) if receipt.failure else None
             if record and record.state == "pending":
                 self.again.append(task)
@@ -236,6 +235,19 @@ class Manager:
             future.cancel()
         self.journal.put_back(self.in_flight)
         self.journal.export_status(workers=0)
+
+
+def refuse_full_disk(receipts: list[Receipt]) -> None:
+    """Stop where results cannot be kept; no task is to blame.
+
+    Raises:
+        InputError: a worker could not write.
+    """
+    for receipt in receipts:
+        if receipt.failure == "disk":
+            raise InputError(
+                f"{receipt.message} Free some space and run again: nothing done is lost."
+            )
 
 
 def receipt_of(task: str, future: Future[Receipt]) -> Receipt:
