@@ -23,7 +23,10 @@ MAISE = {
     3: (49.2, 26.6, 42),
     4: (8.2, 5.8, 26),
 }
-MOMENTS = {"validation": 0.0, "batch": 8, "epochs": 600, "members": 4}
+MOMENTS = {
+    "validation": 0.0, "batch": 8, "epochs": 600, "members": 4,
+    "force_weight": 0.3, "spread_floor": 1.0,  # 200 small cells
+}  # fmt: skip
 SETTINGS = {
     "symmetry functions": {
         "descriptor": "symmetry functions", "validation": 0.0, "patience": 0, "epochs": 1500,

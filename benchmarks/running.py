@@ -2,8 +2,8 @@
 
 ``overhead``: empty tasks, on one and on two workers of each executor, and how much of the time goes
 into the journal. ``manager``: tasks of 0.1 s on simulated workers that only wait, so that what is
-measured is the manager. ``scaling``: tasks that compute with jax, on one and on two MPI ranks, each
-pinned to its core.
+measured is the manager. ``scaling``: tasks that compute with jax, on one worker with one core and
+on two with one each, MPI ranks.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def nothing(number: int) -> int:
 
 
 def compute(number: int) -> float:
-    """About a second of matrix products, by a program compiled once in each worker."""
+    """Half a second of matrix products, by a program compiled once in each worker."""
     import jax
     import jax.numpy as jnp
 
     @jax.jit
     def powers(matrix):
-        return jax.lax.fori_loop(0, 60, lambda _, m: jnp.tanh(m @ matrix), matrix)
+        return jax.lax.fori_loop(0, 120, lambda _, m: jnp.tanh(m @ matrix), matrix)
 
     return float(powers(jnp.full((700, 700), 1e-3 * (1 + number)))[0, 0])
 
@@ -73,11 +73,16 @@ def timed(journal) -> list[float]:
     return spent
 
 
-def in_processes(kind: str, what: str, count: int, n_workers: int) -> dict[str, float]:
-    """`carry_out` with its launcher; what it prints."""
+def in_processes(
+    kind: str, what: str, count: int, n_workers: int, n_cores: int | None = None
+) -> dict[str, float]:
+    """`carry_out` with its launcher, perhaps on so many cores; what it prints."""
     command = [sys.executable, __file__, "carry-out", kind, what, str(count), str(n_workers)]
     if kind == "mpi":
         command = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(n_workers + 1), *command]
+    if n_cores:
+        cores = sorted(os.sched_getaffinity(0))[:n_cores]
+        command = ["taskset", "-c", ",".join(map(str, cores)), *command]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -91,7 +96,7 @@ def overhead(count: int) -> None:
 
 
 def scaling(count: int) -> None:
-    seconds = [in_processes("mpi", "compute", count, n)["seconds"] for n in (1, 2)]
+    seconds = [in_processes("mpi", "compute", count, n, n)["seconds"] for n in (1, 2)]
     print(f"{count} tasks: {seconds[0]:.1f} s on one worker, {seconds[1]:.1f} s on two")
     print(f"two workers are {seconds[0] / seconds[1]:.2f} times as fast")
 

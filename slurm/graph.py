@@ -18,14 +18,12 @@ Example::
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
-from dataclasses import fields
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 from stratal.errors import InputError
+from stratal.files.settings import checked, read_toml
 from stratal.slurm.batch import BatchJob
 
 
@@ -35,41 +33,16 @@ def read_graph(path: str | Path) -> tuple[BatchJob, ...]:
     Raises:
         InputError: not TOML, an unknown key, a wrong value, or jobs that wait for each other.
     """
-    path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}). Correct the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML ({error}). Mend that line.") from None
-    foreign = set(content) - {"defaults", "job"}
-    if foreign or not content.get("job"):
-        found = f"table or key {sorted(foreign)[0]!r} is not known" if foreign else "no jobs"
-        raise InputError(f"{path}: {found}. Give tables [[job]] and, for all of them, [defaults].")
+    expected = "jobs stand in tables [[job]], what they share in [defaults]."
+    content = read_toml(path, ["defaults", "job"], expected)
+    if not content.get("job"):
+        raise InputError(f"{path}: no jobs there; {expected}")
     defaults = content.get("defaults", {})
-    return in_order([job_from({**defaults, **table}, path) for table in content["job"]], path)
-
-
-def job_from(table: dict[str, Any], path: Path) -> BatchJob:
-    """One table as a job."""
-    from pydantic import TypeAdapter, ValidationError
-
-    known = [field.name for field in fields(BatchJob)]
-    name = table.get("name", "without a name")
-    for key in table:
-        if key not in known:
-            raise InputError(
-                f"{path}, job {name}: key {key!r} is not known. Known keys: {', '.join(known)}."
-            )
-    try:
-        return TypeAdapter(BatchJob).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = (first.get("ctx") or {}).get("error")
-        if isinstance(cause, InputError):
-            raise InputError(f"{path}, {cause}") from None
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}, job {name}: {key}: {first['msg']}. Correct the value.") from None
+    jobs = []
+    for number, table in enumerate(content["job"], 1):
+        name = f"job {table.get('name', number)}"
+        jobs.append(checked(BatchJob, {**defaults, **table}, str(path), name))
+    return in_order(jobs, path)
 
 
 def in_order(jobs: Iterable[BatchJob], path: str | Path = "jobs") -> tuple[BatchJob, ...]:

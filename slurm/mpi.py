@@ -79,7 +79,7 @@ class Ranks:
 
     def __init__(self, pool: Any, n_workers: int) -> None:
         self._pool, self.n_workers = pool, n_workers
-        self.window = 4 * n_workers + 16
+        self.window = 4 * n_workers + 60  # many, so that one write of the journal is for many
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function on one of the ranks."""

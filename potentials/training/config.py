@@ -6,15 +6,15 @@ asks for `SymmetryFunctionConfig`.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from stratal.descriptors.angular import AngularFunction
 from stratal.descriptors.invariants import TRIPLES, Moments
 from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunctions
 from stratal.errors import InputError
+from stratal.files.settings import checked, read_toml
 
 # The sets of exponents of the models published with the method (PRB 95, 014114), Å^-2,
 # and which (eta, zeta, lambda) of G4 they use.
@@ -24,9 +24,6 @@ ANGULAR = (
     *((0.0286, zeta, 1) for zeta in (1, 2)),
     *((eta, zeta, 1) for eta in (0.0536, 0.0893, 0.161) for zeta in (1, 2, 4, 16)),
 )
-
-
-Config = TypeVar("Config", "TrainConfig", "SymmetryFunctionConfig")
 
 
 @dataclass(frozen=True)
@@ -201,36 +198,13 @@ def config_from_dict(
     """
     table = dict(table)
     kind = table.pop("descriptor", "moments")
-    if kind == "moments":
-        return checked(TrainConfig, table, where)
-    if kind == "symmetry functions":
-        return checked(SymmetryFunctionConfig, table, where)
+    for cls, name in ((TrainConfig, "moments"), (SymmetryFunctionConfig, "symmetry functions")):
+        if kind == name:
+            known = ["descriptor", *(field.name for field in fields(cls) if field.name != "name")]
+            return checked(cls, table, where, "train", known)
     raise InputError(
         f"{where}: train.descriptor = {kind!r}: give 'moments' or 'symmetry functions'."
     )
-
-
-def checked(cls: type[Config], table: dict[str, Any], where: str) -> Config:
-    """A table as settings of one class."""
-    from pydantic import TypeAdapter, ValidationError
-
-    known = [field.name for field in fields(cls) if field.name != "name"]
-    for key in table:
-        if key not in known:
-            raise InputError(
-                f"{where}: key {key!r} is not known. Known keys: descriptor, {', '.join(known)}."
-            )
-    try:
-        return TypeAdapter(cls).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = (first.get("ctx") or {}).get("error")
-        if isinstance(cause, InputError):
-            raise InputError(f"{where}: {cause}") from None
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where}: train.{key} = {first['input']!r}: {first['msg']}. Correct the value."
-        ) from None
 
 
 def config_from_toml(path: str | Path) -> TrainConfig | SymmetryFunctionConfig:
@@ -239,17 +213,5 @@ def config_from_toml(path: str | Path) -> TrainConfig | SymmetryFunctionConfig:
     Raises:
         InputError: no such file, not TOML, an unknown key or a wrong value.
     """
-    path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}). Correct the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML ({error}). Mend that line.") from None
-    foreign = set(content) - {"train"}
-    if foreign:
-        raise InputError(
-            f"{path}: table or key {sorted(foreign)[0]!r} is not known; settings of training "
-            f"stand in the table [train]."
-        )
+    content = read_toml(path, ["train"], "settings of training stand in the table [train].")
     return config_from_dict(content.get("train", {}), where=str(path))

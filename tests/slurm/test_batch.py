@@ -102,10 +102,11 @@ def test_a_graph_is_read_in_order_with_defaults(tmp_path):
     "text, says",
     [
         ('[[job]]\nname = "a"\ncommand = "x"\npartitoin = "b"', "job a: key 'partitoin'"),
-        ('[[job]]\nname = "a"\ncommand = "x"\ntasks = "many"', "job a: tasks"),
+        ('[[job]]\nname = "a"\ncommand = "x"\ntasks = "many"', "job a.tasks = 'many'"),
         ('[[job]]\nname = "a"\ncommand = "x"\nafter = ["b"]', "no such job; there are a"),
         ('[[job]]\nname = "a"\ncommand = "x"\n' * 2, "two jobs are called a"),
         ("[defaults]", "no jobs"),
+        ('[[job]]\nname = "a"', "job a: command is missing"),
         ('[jobs]\nname = "a"', "'jobs' is not known"),
         ("[[job]", "not TOML"),
         ('[[job]]\nname = "a"\ncommand = ""', "command is empty"),
