@@ -76,6 +76,12 @@ def states(jobs: Iterable[str]) -> dict[str, str]:
     return {number: "; ".join(sorted(own)) for number, own in found.items()}
 
 
+def steps_are_deferred() -> bool:
+    """Whether the controller is set to start nothing at once, which delays every step of a job."""
+    lines = slurm("scontrol", "show", "config").splitlines()
+    return any("SchedulerParameters" in line and "defer" in line for line in lines)
+
+
 def cancel(jobs: Sequence[str]) -> None:
     """Take jobs out of the queue."""
     if jobs:

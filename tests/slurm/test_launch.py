@@ -9,7 +9,7 @@ import pytest
 
 from stratal.errors import InputError
 from stratal.slurm.executor import default_kind, open_executor
-from stratal.slurm.launch import LAUNCHERS, Place, check_ranks, ranks_asked, summary
+from stratal.slurm.launch import DEVICES, LAUNCHERS, Place, check_ranks, ranks_asked, summary
 
 BIN = Path(sys.executable).parent
 
@@ -57,6 +57,20 @@ def test_ranks_get_their_own_cores_and_a_common_cache():
     assert all(len(own) == share for own in cores) or n == 1
     assert sum(map(len, cores)) == len(set().union(*cores))  # none is shared
     assert len({cache for _, cache in found}) == 1
+
+
+@pytest.mark.parametrize("number, given, expected", [(0, "0,1", "0"), (3, "4,7", "7")])
+def test_processes_of_a_node_have_a_device_each(number, given, expected):
+    code = (
+        "import os; from stratal.slurm.launch import DEVICES, set_up_process;"
+        f"set_up_process({number}, 4); print(os.environ[DEVICES])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, DEVICES: given},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == expected
 
 
 def test_an_exception_on_one_rank_ends_all():

@@ -31,6 +31,7 @@ def submit(
     from stratal.errors import InputError
     from stratal.slurm.graph import read_graph
     from stratal.slurm.preflight import preflight
+    from stratal.slurm.queue import steps_are_deferred
     from stratal.slurm.submission import submit_jobs
 
     graph = read_graph(jobs)
@@ -40,6 +41,8 @@ def submit(
     if problems:
         raise InputError("\n".join(problems))
     typer.echo(f"{len(graph)} jobs would run.")
+    if steps_are_deferred():
+        typer.echo("This Slurm defers: every step (srun) starts late. Use few, long ones.")
 
 
 def status(folder: Folder, json: Json = False) -> None:
