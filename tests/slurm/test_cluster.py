@@ -91,9 +91,14 @@ def test_whatever_ends_a_job_it_goes_on(cluster, tmp_path, how):
         resume(folder)
     elif how == "time limit":
         wait_for(lambda: "BeginTime" in states(folder)["long"], 150)
-    if how != "scancel":
-        start_now(before.number)
-    wait_for(lambda: all_done(folder), 240)
+
+    def goes_on():
+        """A requeued job would wait two minutes."""
+        with suppress(InputError):
+            slurm("scontrol", "update", f"JobId={before.number}", "StartTime=now")
+        return all_done(folder)
+
+    wait_for(goes_on, 400, 2.0)
     assert f"counts {{'done': {count}}}" in (folder / "long.log").read_text()
     numbers = [line.split()[0] for line in log.read_text().splitlines()]
     assert set(numbers) == {str(n) for n in range(count)}
@@ -105,17 +110,6 @@ def node_state(node):
     with suppress(InputError):
         slurm("scontrol", "update", f"nodename={node}", "state=resume")
     return slurm("sinfo", "-h", "-n", node, "-o", "%t")
-
-
-def start_now(number):
-    """A requeued job would wait two minutes."""
-
-    def started():
-        with suppress(InputError):
-            slurm("scontrol", "update", f"JobId={number}", "StartTime=now")
-        return "BeginTime" not in slurm("squeue", "-h", "-j", number, "-o", "%r")
-
-    wait_for(started, 30)
 
 
 def test_what_depends_on_a_failed_job_is_taken_out_of_the_queue(cluster, tmp_path):
