@@ -136,7 +136,6 @@ class Sleepers:
 
 
 def manager(count: int, n_workers: int) -> None:
-    os.environ.setdefault("STRATAL_PROGRESS", "off")
     from stratal.slurm import Journal, Task, perform
 
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stratal.errors import InputError
-from stratal.files.atomic import write_bytes
+from stratal.files.atomic import write_text
 
 TEMPLATE = Path(__file__).parent / "templates" / "job.sh"
 EARLY = 60  # s that Slurm may send its signal before the time that was asked for
@@ -122,5 +122,5 @@ def write_script(
     """Write the job's script beside its log."""
     path = Path(folder) / f"{job.name}.sh"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, render(job, folder, directory, template).encode())
+    write_text(path, render(job, folder, directory, template))
     return path

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
+from stratal.errors import InputError
 from stratal.slurm.isolation import name
 from stratal.slurm.results import put
 from stratal.slurm.tasks import SMALL, Order, Receipt, resolved
@@ -67,12 +68,10 @@ def carry_out(order: Order) -> Receipt:
         return receipt(failure="error", message=traceback.format_exc())
     try:
         put(order.folder, order.task, content)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return receipt(
-            failure="disk" if full else "error",
-            message=f"{order.folder}: the result could not be written ({error.strerror}).",
-        )
+    except (InputError, OSError) as error:
+        number = getattr(error.__cause__ or error, "errno", None)
+        full = number in (errno.ENOSPC, errno.EDQUOT)
+        return receipt(failure="disk" if full else "error", message=str(error))
     small = len(content) <= SMALL
     return receipt(size=len(content), value=content if small else None)
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from stratal.errors import InputError
-from stratal.files.atomic import write_bytes
+from stratal.files.atomic import write_json
 from stratal.slurm.results import get, place, remains
 from stratal.slurm.tasks import Failure, Receipt
 
@@ -234,7 +234,7 @@ class Journal:
     def export_status(self, **notes: Any) -> None:
         """Write the small file from which readers elsewhere see how far the run is."""
         content = {"format": FORMAT, "tasks": dict(self.counts()), "written": time.time(), **notes}
-        write_bytes(self.folder / STATUS, json.dumps(content, indent=1).encode())
+        write_json(self.folder / STATUS, content)
 
     def _recover(self) -> int:
         """What was running when the last manager ended: done if its result is in place."""

@@ -90,8 +90,7 @@ def perform(
         InputError: the disk is full.
     """
     manager = Manager(journal, executor, retries, seconds, gigabytes)
-    length = len(tasks) if hasattr(tasks, "__len__") else None  # type: ignore[arg-type]
-    with interruptible() as stop, Progress(length, description) as bar:
+    with interruptible() as stop, Progress(tasks, description) as bar:
         try:
             for outcomes in manager.run(iter(tasks), stop):
                 if outcomes:

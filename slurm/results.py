@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stratal.files.atomic import UNFINISHED, write_bytes
 from stratal.slurm.tasks import SMALL
 
 
@@ -20,21 +20,11 @@ def put(folder: str | Path, task: str, content: bytes) -> Path:
     """Put a result into place. Large ones are forced to disk; small ones soon enter the journal.
 
     Raises:
-        OSError: the disk is full, or the like; nothing is left behind.
+        InputError: the disk is full, or the like; nothing is left behind.
     """
     path = place(folder, task)
-    temporary = path.with_suffix(f".{os.uname().nodename}-{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            if len(content) > SMALL:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, content, durable=len(content) > SMALL)
     return path
 
 
@@ -45,4 +35,4 @@ def get(folder: str | Path, task: str) -> Any:
 
 def remains(folder: str | Path) -> Iterator[Path]:
     """What processes that died in the middle of writing have left."""
-    return Path(folder).glob("*/*.part")
+    return Path(folder).glob(f"*/{UNFINISHED}*")

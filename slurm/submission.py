@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stratal.errors import InputError
-from stratal.files.atomic import write_bytes
+from stratal.files.atomic import write_json
 from stratal.slurm import queue
 from stratal.slurm.batch import BatchJob, write_script
 from stratal.slurm.journal import FILE, read_status
@@ -143,4 +143,4 @@ def read_jobs(folder: Path) -> dict[str, dict[str, Any]]:
 
 def write_jobs(folder: Path, jobs: dict[str, dict[str, Any]]) -> None:
     """Note the jobs, whole or not at all."""
-    write_bytes(folder / JOBS, json.dumps(jobs, indent=1).encode())
+    write_json(folder / JOBS, jobs)

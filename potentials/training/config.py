@@ -6,6 +6,7 @@ asks for `SymmetryFunctionConfig`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -162,6 +163,11 @@ class SymmetryFunctionConfig:
             radial=tuple(RadialFunction(eta, 0.0) for eta in self.radial_etas),
             angular=tuple(AngularFunction(*map(float, row)) for row in self.angular),
         )
+
+
+def begins_anew(elements: Sequence[int], config: TrainConfig | SymmetryFunctionConfig) -> bool:
+    """Whether a stratum stands on none: that of an element, or all elements at once."""
+    return len(elements) == 1 or config.coupling == "full"
 
 
 def check_above(config: Any, keys: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from stratal.potentials.library import Library
 from stratal.potentials.networks import initial_weights
 from stratal.potentials.stratum import Coupling, Trunk
 from stratal.potentials.training.baseline import targets_of
-from stratal.potentials.training.config import SymmetryFunctionConfig
+from stratal.potentials.training.config import SymmetryFunctionConfig, begins_anew
 from stratal.potentials.training.features import FeatureBatch
 from stratal.potentials.training.problem import LossWeights, Params, Problem, build_batch
 from stratal.potentials.training.scaling import (
@@ -81,7 +81,7 @@ def set_up(
 ) -> Setup:
     """Freeze what is below, scale and whiten what is free, and draw the first weights."""
     blocks = descriptor.blocks(elements)
-    is_root = len(elements) == 1 or config.coupling == "full"
+    is_root = begins_anew(elements, config)
     free = [
         [n for n, block in enumerate(blocks) if is_root or block.stratum(center) == elements]
         for center in elements

@@ -21,7 +21,7 @@ from stratal.potentials.data.select import select
 from stratal.potentials.library import Library
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.training.baseline import without_baseline
-from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
+from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig, begins_anew
 from stratal.potentials.training.features import featurize
 from stratal.potentials.training.optimize import fit
 from stratal.potentials.training.parallel import run_in_processes
@@ -219,7 +219,7 @@ def train_stratum(
     name = stratum_name(elements)
     frames = list(data.frames)
     batches = featurize(frames, descriptor, elements, cache=library.path / SCRATCH)
-    is_root = len(elements) == 1 or config.coupling == "full"
+    is_root = begins_anew(elements, config)
     below = [] if is_root else [library.strata[name] for name in names_below(elements)]
     kinds = kinds_of_pairs(below) | dict.fromkeys(pairs_of(elements, is_root), config.short_range)
     data = without_baseline(data, repulsion(kinds, elements))

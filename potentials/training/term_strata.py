@@ -19,7 +19,7 @@ from stratal.potentials.evaluate import Potential
 from stratal.potentials.library import Library
 from stratal.potentials.stratum import Stratum, stratum_name
 from stratal.potentials.sums import SumPotential
-from stratal.potentials.training.config import TrainConfig
+from stratal.potentials.training.config import TrainConfig, begins_anew
 from stratal.potentials.training.packs import Pack, Targets, pack, with_members
 from stratal.potentials.training.term_fit import BLOCK, fit_terms
 from stratal.potentials.training.term_problem import (
@@ -63,7 +63,7 @@ def train_terms(
     began = time.perf_counter()
     name = stratum_name(elements)
     (library.path / scratch).mkdir(parents=True, exist_ok=True)
-    is_root = len(elements) == 1 or config.coupling == "full"
+    is_root = begins_anew(elements, config)
     below = {} if is_root else {n: library.strata[n] for n in names_below(elements)}
     descriptor = config.descriptor
     reference = atomic_energies(data, elements) if is_root else np.zeros(len(elements))

@@ -239,7 +239,7 @@ def test_the_calculator_says_how_far_to_trust_it(data, library):
     inside = dict(atoms.calc.results)
     assert inside["forces_uncertainty"].shape == inside["extrapolation_grades"].shape == (4,)
     assert inside["energy_uncertainty"] > 0 and (inside["forces_uncertainty"] > 0).all()
-    atoms.set_cell(atoms.cell.array * 0.7, scale_atoms=True)
+    atoms.set_cell(atoms.cell.array * 0.75, scale_atoms=True)
     atoms.get_potential_energy()
     assert atoms.calc.results["extrapolation_grades"].min() > inside["extrapolation_grades"].max()
     plain = StratalCalculator(library)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from stratal.errors import InputError
+from stratal.files.atomic import UNFINISHED
 from stratal.slurm import journal as module
 from stratal.slurm.journal import Journal, read_status, records
 from stratal.slurm.results import place, put
@@ -79,7 +80,7 @@ def test_repair_does_again_what_is_missing_and_removes_what_is_unfinished(tmp_pa
         journal.write([("aa1", ""), ("ab2", "")])
         journal.write([], [finished(journal, "aa1", large), finished(journal, "ab2", large)])
         place(journal.results, "aa1").unlink()
-        place(journal.results, "ab2").with_suffix(".host-1.part").write_bytes(b"half")
+        (place(journal.results, "ab2").parent / f"{UNFINISHED}x.pickle").write_bytes(b"half")
         assert journal.repair() == {"taken in": 0, "missing": 1, "unfinished": 1}
         assert journal.counts() == {"done": 1, "pending": 1}
 

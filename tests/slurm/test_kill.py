@@ -8,14 +8,13 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.slurm.test_perform import KINDS, LAUNCHERS
+from tests.slurm.test_perform import KINDS, command
 
 KILLS = int(os.environ.get("STRATAL_KILLS", "4"))
 TASKS, SECONDS = 60, 0.15
@@ -23,12 +22,8 @@ TASKS, SECONDS = 60, 0.15
 
 def start(kind, folder):
     """The script in `work`, with all its processes in one session."""
-    launcher = LAUNCHERS[kind]
-    if launcher:
-        launcher = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
-    script = [*launcher, sys.executable, "-m", "tests.slurm.work", "run", kind]
     return subprocess.Popen(
-        [*script, str(folder), str(TASKS), str(SECONDS)],
+        command("run", kind, folder, TASKS, SECONDS),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -3,15 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tests.slurm.test_perform import MPIEXEC
 
 from stratal.errors import InputError
 from stratal.slurm.executor import default_kind, open_executor
 from stratal.slurm.launch import DEVICES, LAUNCHERS, Place, check_ranks, ranks_asked, summary
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +45,7 @@ def test_ranks_get_their_own_cores_and_a_common_cache():
     )
     n = min(len(os.sched_getaffinity(0)), 3)
     done = subprocess.run(
-        [str(BIN / "mpiexec"), "-n", str(n + 1), sys.executable, "-c", code],
+        [MPIEXEC, "-n", str(n + 1), sys.executable, "-c", code],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert f"{n + 1} ranks: one manager, {n} workers" in done.stderr
@@ -80,7 +78,7 @@ def test_an_exception_on_one_rank_ends_all():
         "    raise RuntimeError('the manager stumbles')\n"
     )
     done = subprocess.run(
-        [str(BIN / "mpiexec"), "-n", "2", sys.executable, "-c", code],
+        [MPIEXEC, "-n", "2", sys.executable, "-c", code],
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert done.returncode != 0 and "the manager stumbles" in done.stderr

@@ -17,19 +17,21 @@ from stratal.slurm.perform import Stopped, TaskFailed, perform
 from stratal.slurm.show import as_text
 from stratal.slurm.tasks import Task
 
-LAUNCHERS = {"serial": [], "dask": [], "mpi": ["mpiexec", "-n", "3"]}
+MPIEXEC = str(Path(sys.executable).parent / "mpiexec")
+LAUNCHERS = {"serial": [], "dask": [], "mpi": [MPIEXEC, "-n", "3"]}
 KINDS = list(LAUNCHERS)
 
 
-def script(what, kind, *arguments, timeout=120):
+def command(what, kind, *arguments):
+    """The script in `work` with its launcher."""
+    script = [sys.executable, "-m", "tests.slurm.work", what, kind, *map(str, arguments)]
+    return [*LAUNCHERS[kind], *script]
+
+
+def script(what, kind, *arguments):
     """Run the script in `work` and give what it prints."""
-    launcher = LAUNCHERS[kind]
-    if launcher:
-        launcher = [str(Path(sys.executable).parent / launcher[0]), *launcher[1:]]
-    command = [*launcher, sys.executable, "-m", "tests.slurm.work", what, kind]
-    done = subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=timeout
-    )
+    line = command(what, kind, *arguments)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

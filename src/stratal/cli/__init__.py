@@ -26,9 +26,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (demo, data, label, train, evaluate, info):
-    app.command()(command)
-for command in (submit, status, resume, cancel, worker):
+for command in (
+    *(demo, data, label, train, evaluate, info),
+    *(submit, status, resume, cancel, worker),
+):
     app.command()(command)
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")

@@ -17,6 +17,7 @@ from typing import Any
 
 from stratal.errors import InputError
 
+UNFINISHED = ".stratal-"  # how names of temporary files begin
 _REMEDIES = {
     errno.ENOSPC: "Free some space or write elsewhere.",
     errno.EDQUOT: "Free some of your quota or write elsewhere.",
@@ -31,11 +32,15 @@ _REMEDIES = {
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Write to the path that this yields; on success it becomes ``path``.
 
     The temporary file keeps the suffixes of ``path`` (so that writers which go by suffix
     work) and is removed if anything fails; ``path`` then keeps its old content.
+
+    Args:
+        path: the file.
+        durable: force it to disk, so that it also outlives the machine's end.
 
     Raises:
         InputError: the folder is missing, the disk is full, permission is denied.
@@ -48,17 +53,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary = _temporary_beside(target)
         try:
             yield temporary
-            _force_to_disk(temporary)
+            if durable:
+                _force_to_disk(temporary)
             os.replace(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _force_folder_to_disk(target.parent)
+        if durable:
+            _force_folder_to_disk(target.parent)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | Path, content: bytes, durable: bool = True) -> None:
     """Replace the file's content atomically."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable) as temporary:
         temporary.write_bytes(content)
 
 
@@ -107,7 +114,7 @@ def _errors_as_sentences(path: Path) -> Iterator[None]:
 def _temporary_beside(target: Path) -> Path:
     """An empty new file beside ``target``, with the permissions a new file would have."""
     descriptor, name = tempfile.mkstemp(
-        dir=target.parent, prefix=".stratal-", suffix="".join(target.suffixes[-2:])
+        dir=target.parent, prefix=UNFINISHED, suffix="".join(target.suffixes[-2:])
     )
     mask = os.umask(0)
     os.umask(mask)
