@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from stratal.slurm.batch import BatchJob
 from stratal.slurm.preflight import preflight
 from stratal.slurm.queue import slurm
 from stratal.slurm.submission import cancel, resume, status, submit_jobs
+
+REVOKED = (
+    3.0  # s, before a job is started again: in the second of its end Slurm refuses it for good
+)
 
 pytestmark = pytest.mark.slow
 PYTHON = sys.executable
@@ -82,6 +87,7 @@ def test_whatever_ends_a_job_it_goes_on(cluster, tmp_path, how):
     if how == "node failure":
         node = slurm("squeue", "-h", "-j", before.number, "-o", "%N").strip()
         slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        time.sleep(REVOKED)
         wait_for(lambda: "down" not in node_state(node), 60, 1.0)
     elif how == "requeue":
         slurm("scontrol", "requeue", before.number)
@@ -91,6 +97,8 @@ def test_whatever_ends_a_job_it_goes_on(cluster, tmp_path, how):
         resume(folder)
     elif how == "time limit":
         wait_for(lambda: "BeginTime" in states(folder)["long"], 150)
+
+    time.sleep(REVOKED)
 
     def goes_on():
         """A requeued job would wait two minutes."""
