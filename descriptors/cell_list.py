@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from stratal.descriptors.cell_plan import (
-    NO_KEY,
     CellListPlan,
     bins_of,
     code_of_shift,
@@ -29,6 +28,7 @@ from stratal.descriptors.cell_plan import (
 )
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures
+from stratal.descriptors.table_rows import NO_KEY, places_in_rows, places_of, tiled
 from stratal.errors import InputError
 
 CHUNK = 2**20  # candidate pairs looked at in one go: some 50 MB
@@ -71,7 +71,7 @@ def cell_list(
             )
         # A first guess that was far too wide would cost in all that follows.
         wasteful = guessed and plan.n_neighbors > 1.25 * width
-        if not (bool(neighbors.overflow) or wasteful):
+        if not (bool(neighbors.overflow.any()) or wasteful):
             return neighbors, plan
         plan = grown(plan, structures, width, int(needs["capacity"]), guessed)
         guessed = False
@@ -137,6 +137,7 @@ def search(plan: CellListPlan, structures: Structures) -> tuple[Neighbors, dict[
     blind |= jnp.any(structures.pbc[0] != pbc)
     width, drift = rows.width.max(), home.max(axis=0) - home.min(axis=0)
     far = jnp.any(drift + np.array(plan.max_shift) > np.iinfo(plan.shift_type).max)
+    overflow = blind | far | (fullest > plan.capacity) | (width > plan.n_neighbors)
     neighbors = Neighbors(
         senders=senders,
         shifts=shifts,
@@ -144,7 +145,7 @@ def search(plan: CellListPlan, structures: Structures) -> tuple[Neighbors, dict[
         reverse=reverse,
         positions=structures.positions,
         cell=structures.cell,
-        overflow=blind | far | (fullest > plan.capacity) | (width > plan.n_neighbors),
+        overflow=jnp.full(structures.n_systems, overflow),
         cutoff=plan.cutoff,
         skin=plan.skin,
     )
@@ -205,36 +206,9 @@ def row_of_atom(
     shortest = jnp.where(taken, jnp.sum(apart**2, axis=-1), jnp.inf).min()
     keys = ranks[bin_, column] * plan.n_shifts + code_of_shift(plan, shifts)[bin_]
     keys = jnp.sort(jnp.where(taken, keys, NO_KEY))
-    keys, mask, width = tiled(plan, keys, ends * plan.n_shifts)
+    keys, mask, width = tiled(keys, ends * plan.n_shifts)
     most = -(-total // TILE) * TILE + TILE * (len(ends) - 1)  # where not all were counted
     return FoundRow(keys, mask, jnp.where(total > plan.n_neighbors, most, width), shortest)
-
-
-def places_of(found: jax.Array, count: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where the first ``count`` True of ``(n_rows, n)`` stand in the flat array.
-
-    Running sums along the rows, then a binary search within one row; for arrays as small as
-    the surroundings of an atom a matrix product is the fastest running sum.
-
-    Returns:
-        places ``(count,)``, whether there is one, ``(count,)``, and how many there are in all.
-    """
-    n_rows, n = found.shape
-    to_here = np.triu(np.ones((n, n), np.float32))
-    running = jnp.matmul(found.astype(jnp.float32), to_here, precision="highest")
-    running = running.astype(jnp.int32)  # (n_rows, n)
-    totals = running[:, -1]
-    stops = jnp.cumsum(totals)
-    entry = jnp.arange(count, dtype=jnp.int32)
-    row = jnp.sum(stops <= entry[:, None], axis=1, dtype=jnp.int32)
-    row = jnp.minimum(row, n_rows - 1)
-    before = entry - (stops - totals)[row]  # how many stand before it in its row
-    flat, column = running.ravel(), jnp.zeros_like(entry)
-    for power in reversed(range(n.bit_length())):
-        further = column + 2**power
-        earlier = flat[row * n + jnp.minimum(further, n) - 1] <= before
-        column = jnp.where((further <= n) & earlier, further, column)
-    return row * n + jnp.minimum(column, n - 1), entry < stops[-1], stops[-1]
 
 
 def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -250,31 +224,6 @@ def bins_around(plan: CellListPlan, bin_of_atom: jax.Array) -> tuple[jax.Array, 
     x, y, z = (place - shifts * n_bins).T
     flat = (x * plan.n_bins[1] + y) * plan.n_bins[2] + z
     return jnp.where(inside, flat, n_bins.prod()), shifts
-
-
-def tiled(
-    plan: CellListPlan, keys: jax.Array, ends: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Spread sorted keys ``(n_neighbors,)`` into runs of one species, padded to `TILE`.
-
-    Padding gets the largest key of its run, so that the row stays sorted.
-
-    Returns:
-        keys, mask, and the width that the row needs.
-    """
-    first = jnp.sum(keys[:, None] < ends[None, :], axis=0, dtype=jnp.int32)  # of the next species
-    first = jnp.concatenate([jnp.zeros(1, first.dtype), first])
-    counts = jnp.diff(first)
-    tiles = -(-counts // TILE) * TILE
-    stop = jnp.cumsum(tiles)
-    entry = jnp.arange(plan.n_neighbors, dtype=jnp.int32)
-    run = jnp.sum(entry[:, None] >= stop[None, :], axis=1, dtype=jnp.int32)
-    beyond, run = run == len(ends), jnp.minimum(run, len(ends) - 1)
-    place = entry - (stop - tiles)[run]
-    mask = ~beyond & (place < counts[run])
-    found = keys[jnp.where(mask, first[run] + place, 0)]
-    padding = jnp.where(beyond, NO_KEY, ends[run] - 1)
-    return jnp.where(mask, found, padding), mask, stop[-1]
 
 
 def edges_of_row(
@@ -294,19 +243,6 @@ def edges_of_row(
     wanted = rank[atom] * plan.n_shifts + plan.n_shifts - 1 - code
     reverse = jnp.where(mask, places_in_rows(rows.keys, senders, wanted), 0)
     return senders, shifts, reverse
-
-
-def places_in_rows(keys: jax.Array, rows: jax.Array, wanted: jax.Array) -> jax.Array:
-    """Where ``wanted`` keys stand in sorted ``rows``, as flat index: a binary search."""
-    flat, n_neighbors = keys.ravel(), keys.shape[1]
-    row = rows * n_neighbors
-    low, high = jnp.zeros_like(row), jnp.full_like(row, n_neighbors - 1)
-    for _ in range(n_neighbors.bit_length()):
-        middle = (low + high) // 2
-        below = flat[row + middle] < wanted
-        low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
-        low = jnp.minimum(low, high)
-    return row + low
 
 
 class Bins(NamedTuple):

@@ -15,10 +15,10 @@ import numpy as np
 
 from stratal.descriptors.neighbors import TILE, check_entries
 from stratal.descriptors.structures import Structures
+from stratal.descriptors.table_rows import NO_KEY
 from stratal.errors import InputError
 
 SLACK = 1e-3  # relative, by which bins are larger than they need be: rounding, small strain
-NO_KEY = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def as_table(
         reverse=reverse,
         positions=np.asarray(structures.positions),
         cell=np.asarray(structures.cell),
-        overflow=np.zeros((), bool),
+        overflow=np.zeros(structures.n_systems, bool),
         cutoff=float(cutoff),
         skin=float(skin),
     )

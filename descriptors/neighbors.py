@@ -29,7 +29,7 @@ class Neighbors:
     reverse: jax.Array  # (n_atoms, n_neighbors), where the edge j to i stands in the flat table
     positions: jax.Array  # (n_atoms, 3), Å, where the list was built
     cell: jax.Array  # (n_systems, 3, 3), Å, where the list was built
-    overflow: jax.Array  # (), True if the table was too narrow: the list is then not valid
+    overflow: jax.Array  # (n_systems,), True if the table was too narrow: its list is not valid
     cutoff: float = field(metadata={"static": True})  # Å, of the potential
     skin: float = field(metadata={"static": True})  # Å, the list reaches to cutoff + skin
     species: jax.Array | None = None  # of all atoms, where the table holds only some rows
@@ -93,7 +93,7 @@ class Neighbors:
         return jnp.asarray(structures.species if self.species is None else self.species)
 
     def outdated(self, structures: Structures) -> jax.Array:
-        """Whether an edge within the cutoff may be missing, ``()`` bool.
+        """In which systems an edge within the cutoff may be missing, ``(n_systems,)`` bool.
 
         Atoms may come closer by their motion and by the strain of the cell; the sum of
         both over an edge has to stay below the skin.
@@ -103,8 +103,9 @@ class Neighbors:
         strain = jnp.linalg.solve(self.cell, structures.cell) - jnp.eye(3, dtype=moved.dtype)
         per_atom = strain[structures.system]
         moved = moved - jnp.einsum("ij,ijk->ik", self.positions, per_atom)
-        motion = jnp.where(structures.atom_mask, jnp.linalg.norm(moved, axis=1), 0.0).max()
-        stretch = jnp.linalg.norm(strain, axis=(1, 2)).max() * (self.cutoff + self.skin)
+        motion = jnp.where(structures.atom_mask, jnp.linalg.norm(moved, axis=1), 0.0)
+        motion = structures.max_by_system(motion)
+        stretch = jnp.linalg.norm(strain, axis=(1, 2)) * (self.cutoff + self.skin)
         return (2.0 * motion + stretch > self.skin) | self.overflow
 
 

@@ -84,6 +84,11 @@ class Structures:
         """Add a per-atom quantity ``(n_atoms, ...)`` over each system, ``(n_systems, ...)``."""
         return jax.ops.segment_sum(per_atom, self.system, self.n_systems, indices_are_sorted=True)
 
+    def max_by_system(self, per_atom: jax.Array) -> jax.Array:
+        """The largest of a per-atom quantity ``(n_atoms, ...)``, at least 0, in each system."""
+        largest = jax.ops.segment_max(per_atom, self.system, self.n_systems, True)
+        return jnp.maximum(largest, 0)
+
     def padded(self, n_atoms: int, n_systems: int | None = None) -> Structures:
         """Extend to fixed sizes; padding atoms belong to the last system and are masked."""
         more = n_atoms - self.n_atoms

@@ -202,7 +202,7 @@ class StratalCalculator(Calculator):
             return False
         if not np.array_equal(self._pbc, structures.pbc):
             return False
-        return not bool(_outdated(kept, structures))
+        return not _outdated(kept, structures).any()
 
     def _build(self, potential: Potential, structures: Structures) -> Neighbors:
         """A new list, no narrower than the last: its width is part of the compiled shape."""

@@ -7,7 +7,7 @@ cannot, and is evaluated at once.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +66,21 @@ def evaluate_rows(
     return evaluate_in_chunks(potential, structures, neighbors, n_rows)
 
 
-@partial(compiled, static_argnames="n_rows")
-def evaluate_in_chunks(
+def result_by_rows(
     potential: Potential, structures: Structures, neighbors: Neighbors, n_rows: int
 ) -> Result:
-    """What `evaluate` gives, from ``n_rows`` rows of the table at a time.
+    """What `evaluate` gives, from ``n_rows`` rows of the table at a time: pure, not compiled.
 
     Raises:
-        InputError: the potential is not strictly local.
+        InputError: more rows than that, of a potential that is not strictly local.
     """
+    if n_rows >= structures.n_atoms:
+        return evaluate(potential, structures, neighbors)
     energies, forces, virials = sum_over_rows(potential, structures, neighbors, 0, n_rows)
     return as_result(structures, energies, forces, virials)
+
+
+evaluate_in_chunks = compiled(result_by_rows, static_argnames="n_rows")
 
 
 def sum_over_rows(

@@ -1,6 +1,7 @@
 """Fixtures that all tests may use, and how the compiler runs under them."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no reference data: {folder} is absent")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Free what a file's tests compiled: hundreds of programs use up a process's memory maps."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
