@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,9 +16,11 @@ from stratal.descriptors.image_list import ImageListPlan, Needs, build_images
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures
 
+MUCH_MORE = 20  # times a plan: who needs so much has collapsed
 LARGE = 256  # atoms of a system from which a cell list serves better than all pairs
 
 Plan = ImageListPlan | CellListPlan
+Lists = tuple[Neighbors, Needs, jax.Array]  # with which systems wait for new ones
 
 
 def build_lists(plan: Plan, structures: Structures) -> tuple[Neighbors, Needs]:
@@ -32,6 +35,112 @@ def build_lists(plan: Plan, structures: Structures) -> tuple[Neighbors, Needs]:
     neighbors, needs = search(plan, structures)
     each = (needs["capacity"], needs["width"], needs["shortest"])
     return neighbors, Needs(*(jnp.reshape(value, 1) for value in each))
+
+
+def renewed(
+    plan: Plan, at_a_time: int, structures: Structures, lists: Lists, which: jax.Array
+) -> Lists:
+    """New lists for the systems that wait for one; pure, at no cost where none does.
+
+    Args:
+        plan: of the lists.
+        at_a_time: how many systems' lists are built at once.
+        structures: as they are now, in places.
+        lists: neighbors, needs, and which systems wait, ``(n_systems,)``.
+        which: systems that count; others go on waiting.
+
+    Returns:
+        the same with new lists; those that outgrow the plan wait on.
+    """
+    n_places = structures.n_atoms // structures.n_systems
+
+    def wait(lists: Lists) -> jax.Array:
+        neighbors, _, waiting = lists
+        return waiting & which & ~neighbors.overflow
+
+    def some(lists: Lists) -> Lists:
+        neighbors, needs, waiting = lists
+        chosen = jnp.argsort(~wait(lists))[:at_a_time].astype(jnp.int32)
+        built, own = build_lists(plan, systems(structures, chosen, n_places))
+        needs = Needs(*(all_.at[chosen].set(new) for all_, new in zip(needs, own, strict=True)))
+        waiting = waiting.at[chosen].set(built.overflow)
+        return put_lists(neighbors, built, chosen, n_places), needs, waiting
+
+    def every(lists: Lists) -> Lists:
+        built, needs = build_lists(plan, structures)
+        needs = Needs(*(n.astype(old.dtype) for n, old in zip(needs, lists[1], strict=True)))
+        return as_before(built, lists[0]), needs, built.overflow
+
+    if structures.n_systems > at_a_time:
+        return jax.lax.while_loop(lambda lists: wait(lists).any(), some, lists)
+    # No loop: what in its body does not depend on the lists would be computed at every call.
+    return jax.lax.cond(wait(lists).any(), every, lambda same: same, lists)
+
+
+def as_before(built: Neighbors, before: Neighbors) -> Neighbors:
+    """A table with the types of another."""
+    return jax.tree.map(lambda new, old: new.astype(old.dtype), built, before)
+
+
+def systems(structures: Structures, chosen: jax.Array, n_atoms: int) -> Structures:
+    """The systems of these numbers, counted anew."""
+
+    def of_atoms(array: jax.Array) -> jax.Array:
+        by_system = array.reshape(-1, n_atoms, *array.shape[1:])[chosen]
+        return by_system.reshape(-1, *array.shape[1:])
+
+    return Structures(
+        positions=of_atoms(structures.positions),
+        species=of_atoms(structures.species),
+        system=jnp.repeat(jnp.arange(len(chosen), dtype=structures.system.dtype), n_atoms),
+        atom_mask=of_atoms(structures.atom_mask),
+        cell=structures.cell[chosen],
+        pbc=structures.pbc[chosen],
+        system_mask=structures.system_mask[chosen],
+        elements=structures.elements,
+    )
+
+
+def put_lists(table: Neighbors, built: Neighbors, chosen: jax.Array, n_atoms: int) -> Neighbors:
+    """The table with the rows of these systems taken from lists of their own."""
+    here = jnp.arange(len(chosen), dtype=jnp.int32)
+    further = jnp.repeat((chosen - here) * n_atoms, n_atoms)[:, None]  # in the whole table
+    further = further.astype(jnp.int32)
+
+    def put(all_: jax.Array, some: jax.Array) -> jax.Array:
+        by_system = (-1, n_atoms, *all_.shape[1:])
+        new = all_.reshape(by_system).at[chosen].set(some.reshape(by_system).astype(all_.dtype))
+        return new.reshape(all_.shape)
+
+    return replace(
+        table,
+        senders=put(table.senders, built.senders + further),
+        shifts=put(table.shifts, built.shifts),
+        mask=put(table.mask, built.mask),
+        reverse=put(table.reverse, built.reverse + further * table.n_neighbors),
+        positions=put(table.positions, built.positions),
+        cell=table.cell.at[chosen].set(built.cell),
+        overflow=table.overflow.at[chosen].set(built.overflow),
+    )
+
+
+def no_neighbors(structures: Structures, plan: Plan) -> Lists:
+    """A table of a plan's shape without entries, of systems that all wait for theirs."""
+    shape, n_systems = (structures.n_atoms, plan.n_neighbors), structures.n_systems
+    neighbors = Neighbors(
+        senders=jnp.zeros(shape, jnp.int32),
+        shifts=jnp.zeros((*shape, 3), getattr(plan, "shift_type", jnp.int8)),
+        mask=jnp.zeros(shape, bool),
+        reverse=jnp.zeros(shape, jnp.int32),
+        positions=structures.positions,
+        cell=structures.cell,
+        overflow=jnp.zeros(n_systems, bool),
+        cutoff=plan.cutoff,
+        skin=plan.skin,
+    )
+    dtype = structures.positions.dtype
+    needs = Needs(*jnp.zeros((2, n_systems), jnp.int32), jnp.full(n_systems, jnp.inf, dtype))
+    return neighbors, needs, jnp.asarray(structures.system_mask)
 
 
 def wider(plan: Plan, needs: Needs, structures: Structures) -> Plan:
@@ -52,6 +161,16 @@ def wider(plan: Plan, needs: Needs, structures: Structures) -> Plan:
     if new.n_bins == plan.n_bins:  # host and device may round an atom into other bins
         new = replace(new, capacity=max(new.capacity, images, plan.capacity))
     return new
+
+
+def hopeless(plan: Plan, neighbors: Neighbors, needs: Needs) -> np.ndarray:
+    """Systems for which no larger plan will do, ``(n_systems,)``: collapsed, or flown apart."""
+    overflow, images, width = (np.asarray(a) for a in (neighbors.overflow, *needs[:2]))
+    if not isinstance(plan, ImageListPlan):
+        return overflow & (width > MUCH_MORE * plan.n_neighbors)
+    enough = (images <= plan.n_images) & (width <= plan.n_neighbors)
+    too_much = (images > MUCH_MORE * plan.n_images) | (width > MUCH_MORE * plan.n_neighbors)
+    return overflow & (enough | too_much)
 
 
 def plan_from(content: Mapping[str, Any]) -> Plan:

@@ -19,7 +19,7 @@ from ase import Atoms
 from stratal.errors import InputError
 from stratal.files import Checkpoint, interruptible, read_frames, write_frames
 from stratal.files.extxyz import format_frame
-from stratal.files.hdf5 import digest
+from stratal.files.run import identity
 from stratal.md.relax import entries_of, relax_on
 from stratal.md.relaxation.in_flight import Flight
 from stratal.md.relaxation.memory import shrinking
@@ -70,7 +70,7 @@ def relax_file(
     potential = opened(source, frames)
     partial = Partial(beside(output, "partial.extxyz"))
     checkpoint = Checkpoint(beside(output, "checkpoint.h5"), interval, "relaxation")
-    run = identity(frames, potential, config)
+    run = identity(frames, potential, asdict(config))
     if checkpoint.exists() and not resume:
         raise InputError(
             f"{checkpoint.path}: left by a run that was cut short. Add --resume to go on, or "
@@ -123,7 +123,7 @@ def relax_file_on(
     """
     frames = read_frames(structures)
     potential = opened(source, frames)
-    run = identity(frames, potential, config)
+    run = identity(frames, potential, asdict(config))
     with open_executor(executor) as workers, Journal(journal, run) as kept:
         results = relax_on(workers, kept, frames, potential, config)
         try:
@@ -230,22 +230,6 @@ class Partial:
                 f"with --resume: nothing before the last checkpoint is lost."
             ) from error
         self.size += len(content)
-
-
-def identity(frames: Sequence[Atoms], potential: Potential, config: RelaxConfig) -> str:
-    """What a run is: hash of structures, potential and settings."""
-    leaves, kind = jax.tree.flatten(potential)
-    return digest(
-        {
-            "numbers": np.concatenate([frame.numbers for frame in frames]),
-            "positions": np.concatenate([frame.positions for frame in frames]),
-            "cells": np.array([frame.cell.array for frame in frames]),
-            "pbc": np.array([frame.pbc for frame in frames]),
-            "potential": {str(n): np.asarray(leaf) for n, leaf in enumerate(leaves)},
-            "kind": str(kind),
-            "settings": {key: str(value) for key, value in asdict(config).items()},
-        }
-    )
 
 
 def beside(output: Path, ending: str) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from stratal.descriptors.structures import Structures
 from stratal.md.coordinates import deformations
-from stratal.md.lists import Plan, plan_from, wider
+from stratal.md.lists import Plan, hopeless, plan_from, wider
 from stratal.md.relaxation.entries import Entry, in_slots, relaxed_atoms
 from stratal.md.relaxation.program import Program, run_block
 from stratal.md.relaxation.relaxed import Relaxed
@@ -80,6 +80,7 @@ class Flight:
         left = self.n_left
         self.fill()
         self.state, moved = run_block(self.program, self.potential, self.state)
+        self.give_up_hopeless()
         self.use.append(Use(int(moved.sum()), len(moved) * len(self.in_slot), left))
         ended = self.harvest()
         if self.n_left and self.stage_is_over():
@@ -87,6 +88,13 @@ class Flight:
         elif self.is_too_narrow():
             self.widen()
         return ended
+
+    def give_up_hopeless(self) -> None:
+        """What has collapsed or flown apart has exploded; no neighbor list will hold it."""
+        lost = hopeless(self.program.plan, self.state.neighbors, self.state.needs)
+        if (lost := lost & np.asarray(self.state.running)).any():
+            outcome = np.where(lost, Outcome.EXPLODED, np.asarray(self.state.outcome))
+            self.state = replace(self.state, outcome=jax.numpy.asarray(outcome, np.int32))
 
     @property
     def carried(self) -> list[int]:

@@ -51,16 +51,19 @@ class Stage:
     patience: int = 0  # ... after so many blocks
 
 
-def slot_sizes(entries: Sequence[Entry], potential: Potential, skin: float) -> tuple[SlotSize, ...]:
+def slot_sizes(
+    entries: Sequence[Entry], potential: Potential, skin: float, most: int = CLASSES
+) -> tuple[SlotSize, ...]:
     """Sizes of slots for structures as they begin, ascending; they may turn out too small.
 
     Args:
         entries: the structures.
         potential: its cutoff and elements count.
         skin: of neighbor lists, Å.
+        most: sizes, at most.
     """
     sizes, low = [], 0
-    for n_places in size_classes([len(entry) for entry in entries]):
+    for n_places in size_classes([len(entry) for entry in entries], most):
         own = [entry for entry in entries if low < len(entry) <= n_places]
         low = n_places
         reach = potential.cutoff + skin

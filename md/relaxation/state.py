@@ -19,7 +19,7 @@ from stratal.descriptors.image_list import Needs
 from stratal.descriptors.neighbors import Neighbors
 from stratal.descriptors.structures import Structures
 from stratal.md.coordinates import Coordinates, Freedom, undeformed
-from stratal.md.lists import Plan
+from stratal.md.lists import Plan, no_neighbors
 from stratal.md.relaxation.symmetry import Symmetry
 
 
@@ -91,14 +91,15 @@ def beginning(
     n_systems, n_atoms = structures.n_systems, structures.n_atoms
     dtype = structures.positions.dtype
     x = undeformed(structures)
+    neighbors, needs, waiting = no_neighbors(structures, plan)
 
     def each(value: float | int, kind: Any = dtype) -> jax.Array:
         return jnp.full(n_systems, value, kind)
 
     return Relaxing(
         structures=structures,
-        neighbors=no_neighbors(structures, plan),
-        needs=Needs(each(0, jnp.int32), each(0, jnp.int32), each(jnp.inf)),
+        neighbors=neighbors,
+        needs=needs,
         start=structures.cell,
         x=x,
         freedom=freedom,
@@ -109,24 +110,8 @@ def beginning(
         stress=jnp.zeros((n_systems, 3, 3), dtype),
         largest=each(jnp.inf),
         n_steps=each(0, jnp.int32),
-        waiting=structures.system_mask,
+        waiting=waiting,
         outcome=jnp.where(structures.system_mask, Outcome.RUNNING, Outcome.EMPTY).astype(jnp.int32),
-    )
-
-
-def no_neighbors(structures: Structures, plan: Plan) -> Neighbors:
-    """A table of a plan's shape without entries."""
-    shape = (structures.n_atoms, plan.n_neighbors)
-    return Neighbors(
-        senders=jnp.zeros(shape, jnp.int32),
-        shifts=jnp.zeros((*shape, 3), getattr(plan, "shift_type", jnp.int8)),
-        mask=jnp.zeros(shape, bool),
-        reverse=jnp.zeros(shape, jnp.int32),
-        positions=structures.positions,
-        cell=structures.cell,
-        overflow=jnp.zeros(structures.n_systems, bool),
-        cutoff=plan.cutoff,
-        skin=plan.skin,
     )
 
 

@@ -15,6 +15,7 @@ from stratal.cli.info import info
 from stratal.cli.jobs import cancel, resume, status, submit, worker
 from stratal.cli.journal import journal
 from stratal.cli.label import label
+from stratal.cli.md import md
 from stratal.cli.relax import relax
 from stratal.cli.train import train
 from stratal.errors import InputError
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(demo, data, label, train, evaluate, info, relax),
+    *(demo, data, label, train, evaluate, info, relax, md),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)

@@ -1,0 +1,1 @@
+"""Molecular dynamics: ensembles, and the loop that runs them."""
