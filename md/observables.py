@@ -20,7 +20,8 @@ class Mean(NamedTuple):
     error: float
 
     def __str__(self) -> str:
-        return f"{self.value:.5g} ± {self.error:.2g}"
+        known = np.isfinite(self.error)
+        return f"{self.value:.5g} ± {self.error:.2g}" if known else f"{self.value:.5g}"
 
 
 class Curve(NamedTuple):
@@ -42,7 +43,7 @@ def mean_of(series: np.ndarray) -> Mean:
         error = max(error, float(blocks.std(ddof=1) / np.sqrt(len(blocks))))
         even = len(blocks) // 2 * 2
         blocks = 0.5 * (blocks[:even:2] + blocks[1:even:2])
-    return Mean(value, error if error else float("nan"))
+    return Mean(value, error if error else float("nan"))  # of a few samples it is not known
 
 
 def averages(trajectory: Trajectory, late: float = 0.5) -> list[dict[str, Any]]:

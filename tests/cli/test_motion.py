@@ -1,0 +1,65 @@
+"""Relaxation and dynamics from the command line."""
+
+import json
+
+import pytest
+from ase.build import bulk
+from typer.testing import CliRunner
+
+from stratal.cli import app
+from stratal.errors import InputError
+from stratal.files import read_frames, write_frames
+from stratal.md.random_cells import random_cells
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(word) for word in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def cells(tmp_path):
+    path = tmp_path / "cells.extxyz"
+    write_frames(path, random_cells(0, 4, 3, 5, (29, 47)))
+    return path
+
+
+def test_relax_writes_structures_and_counts(cells, tmp_path):
+    settings = tmp_path / "relax.toml"
+    settings.write_text('[relax]\nfmax = 0.5\nmethod = "lbfgs"\n')
+    output, counts = tmp_path / "relaxed.extxyz", tmp_path / "relaxed.json"
+    how = ("--settings", settings, "--fmax", 0.05, "--json", counts)
+    done = run("relax", "emt", cells, "-o", output, *how)
+    assert done.exit_code == 0 and "4 converged" in done.output
+    frames = read_frames(output)
+    assert len(frames) == 4 and all(frame.info["largest_force"] < 0.05 for frame in frames)
+    assert json.loads(counts.read_text())["outcomes"] == {"converged": 4}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("relax", "nowhere", "CELLS", "-o", "x.extxyz"), "nowhere: no such folder"),
+        (("relax", "emt", "CELLS", "-o", "x.extxyz", "--cell", "loose"), "relax.cell"),
+        (("relax", "emt", "none.extxyz", "-o", "x.extxyz"), "none.extxyz"),
+        (("md", "emt", "CELLS", "-o", "run", "--thermostat", "warm"), "md.thermostat"),
+        (("md", "emt", "CELLS", "-o", "run", "--steps", "7"), "md.steps = 7"),
+    ],
+)
+def test_wrong_input_is_a_sentence(cells, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        run(*(str(cells) if word == "CELLS" else word for word in arguments))
+
+
+def test_md_writes_a_folder_and_averages(tmp_path):
+    start, folder = tmp_path / "Cu.extxyz", tmp_path / "run"
+    write_frames(start, [bulk("Cu", cubic=True)])
+    how = ("--steps", 100, "--supercell", 2, 1, 1, "--frame-every", 50, "--extxyz")
+    done = run("md", "emt", start, "-o", folder, *how, "--json", tmp_path / "averages.json")
+    assert done.exit_code == 0 and "temperature" in done.output
+    (row,) = json.loads((tmp_path / "averages.json").read_text())["systems"]
+    assert row["atoms"] == 8
+    assert len(read_frames(folder / "trajectory.extxyz")) == 2
+    assert len(read_frames(folder / "final.extxyz")[0]) == 8
+    with pytest.raises(InputError, match="holds a run of dynamics"):
+        run("md", "emt", start, "-o", folder, *how)
