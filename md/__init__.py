@@ -3,20 +3,28 @@
 from stratal.md.dynamics.run import run_md
 from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.trajectory import Trajectory
+from stratal.md.elasticity import ElasticTensor, elastic_tensor
 from stratal.md.equation_of_state import EquationOfState, equation_of_state
+from stratal.md.phonons import Thermal, frequencies_at, phonons, thermal
 from stratal.md.relax import relax, relax_each, relax_on
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
 
 __all__ = [
+    "ElasticTensor",
     "EquationOfState",
     "MDConfig",
     "Outcome",
     "RelaxConfig",
     "Relaxed",
+    "Thermal",
     "Trajectory",
+    "elastic_tensor",
     "equation_of_state",
+    "frequencies_at",
+    "phonons",
     "relax",
     "relax_each",
     "relax_on",
     "run_md",
+    "thermal",
 ]

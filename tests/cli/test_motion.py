@@ -63,3 +63,20 @@ def test_md_writes_a_folder_and_averages(tmp_path):
     assert len(read_frames(folder / "final.extxyz")[0]) == 8
     with pytest.raises(InputError, match="holds a run of dynamics"):
         run("md", "emt", start, "-o", folder, *how)
+
+
+def test_elastic_and_phonons(tmp_path):
+    crystal, constants = tmp_path / "Cu.extxyz", tmp_path / "elastic.json"
+    write_frames(crystal, [bulk("Cu")])
+    done = run("elastic", "emt", crystal, "--json", constants)
+    assert done.exit_code == 0 and "yes" in done.output
+    (found,) = json.loads(constants.read_text())["crystals"]
+    assert found["stable"] and 130 < found["bulk_modulus_gpa"] < 140
+    figure = tmp_path / "bands.png"
+    how = ("--supercell", 2, 2, 2, "--figure", figure)
+    done = run("phonons", "emt", crystal, "-o", tmp_path / "phonons.yaml", *how)
+    assert done.exit_code == 0 and "stable" in done.output
+    assert (
+        figure.stat().st_size > 1000
+        and "force_constants" in (tmp_path / "phonons.yaml").read_text()
+    )

@@ -170,6 +170,38 @@ def calibration_figure(
     return figure
 
 
+def bands_figure(
+    distances: np.ndarray,
+    frequencies: np.ndarray,
+    ticks: np.ndarray,
+    labels: Sequence[str],
+    density: np.ndarray,
+) -> Figure:
+    """Phonon bands, and beside them the density of states.
+
+    Args:
+        distances: ``(n,)``, along the path, 1/Å.
+        frequencies: ``(n, n_modes)``, THz.
+        ticks: where special points lie.
+        labels: their names.
+        density: frequencies (THz) and density of states (1/THz), ``(2, n)``.
+    """
+    figure, (left, right) = new_figure(2)
+    left.plot(distances, frequencies, color=PALETTE[0], linewidth=1)
+    for tick in ticks:
+        left.axvline(tick, color="0.8", linewidth=0.6, zorder=0)
+    left.set_xticks(ticks, labels)
+    left.set_xlim(distances[0], distances[-1])
+    left.set_ylabel("frequency (THz)")
+    right.plot(density[1], density[0], color=PALETTE[0], linewidth=1)
+    right.set_xlim(left=0)
+    right.set_xlabel("density of states (1/THz)")
+    lowest, highest = min(0.0, float(frequencies.min())), float(frequencies.max())
+    for ax in (left, right):
+        ax.set_ylim(1.05 * lowest, 1.05 * highest)
+    return figure
+
+
 def _style(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, color="#888888")
