@@ -5,6 +5,7 @@ A. Togo, L. Chaput, T. Tadano and I. Tanaka, J. Phys.: Condens. Matter 35, 35300
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,9 @@ def phonons(
         scaled_positions=crystal.get_scaled_positions(),
         masses=crystal.get_masses(),
     )
-    found = Phonopy(unit, matrix, primitive_matrix="auto", log_level=0)
+    with warnings.catch_warnings():  # that the primitive cell is found by phonopy is what is wanted
+        warnings.filterwarnings("ignore", "primitive_matrix defaulted")
+        found = Phonopy(unit, matrix, primitive_matrix="auto", log_level=0)
     found.generate_displacements(distance=displacement)
     displaced = found.supercells_with_displacements or []
     frames = [

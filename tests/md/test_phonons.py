@@ -75,6 +75,14 @@ def test_bands_and_density_of_states(found):
     assert_allclose(trapezoid(density, frequencies), 3, rtol=0.02)  # modes of the primitive cell
 
 
+def test_a_conventional_cell_gives_the_phonons_of_its_primitive_one(copper, found):
+    (result,) = relax([bulk("Cu", cubic=True)], POTENTIAL, fmax=1e-5, slots=1)
+    conventional = phonons(result.atoms, POTENTIAL, (2, 2, 2))
+    at_x = frequencies_at(conventional, [[0, 0.5, 0.5]])[0]
+    assert len(at_x) == 3
+    assert_allclose(at_x, frequencies_at(found, [[0.5, 0.5, 0]])[0], atol=0.1)
+
+
 def test_heat_capacity_has_the_classical_limit(found):
     values = thermal(found, [0, 300, 3000], mesh=(8, 8, 8))
     assert values.heat_capacity[0] == 0
