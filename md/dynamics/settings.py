@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ase import units
 
 from stratal.errors import InputError
-from stratal.files.settings import checked, read_toml
 from stratal.md.dynamics.bussi import Bussi
 from stratal.md.dynamics.cell_rescaling import CellRescaling
 from stratal.md.dynamics.langevin import Langevin
@@ -94,16 +92,3 @@ class MDConfig:
         if self.thermostat == "nose-hoover":
             return NoseHoover(time)
         return Bussi(time) if self.thermostat == "bussi" else NVE()
-
-
-def config_from(path: str | Path | None, given: dict[str, Any]) -> MDConfig:
-    """Settings from the ``[md]`` table of a TOML file, and others that count more.
-
-    Raises:
-        InputError: no such file, not TOML, an unknown key or a wrong value.
-    """
-    table: dict[str, Any] = {}
-    if path is not None:
-        table = read_toml(path, ["md"], "settings stand in the table [md].").get("md", {})
-    known = [field.name for field in fields(MDConfig)]
-    return checked(MDConfig, {**table, **given}, str(path or "md"), "md", known)

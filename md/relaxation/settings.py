@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ase.units import GPa
 
 from stratal.errors import InputError
-from stratal.files.settings import checked, read_toml
 from stratal.md.coordinates import Strain
 from stratal.md.relaxation.entries import CELL_MODES, CellMode
 from stratal.md.relaxation.fire import Fire
@@ -69,17 +67,3 @@ class RelaxConfig:
     def minimizer(self) -> Minimizer:
         """The method."""
         return METHODS[self.method]
-
-
-def config_from(path: str | Path | None, given: dict[str, Any]) -> RelaxConfig:
-    """Settings from the ``[relax]`` table of a TOML file, and others that count more.
-
-    Raises:
-        InputError: no such file, not TOML, an unknown key or a wrong value.
-    """
-    table: dict[str, Any] = {}
-    if path is not None:
-        table = read_toml(path, ["relax"], "settings stand in the table [relax].").get("relax", {})
-    known = [field.name for field in fields(RelaxConfig)]
-    where = "relax" if path is None else str(path)
-    return checked(RelaxConfig, {**table, **given}, where, "relax", known)

@@ -52,8 +52,9 @@ def md(
     from rich.table import Table
 
     from stratal.files import read_frames, write_frames, write_json
+    from stratal.files.settings import settings_of
     from stratal.md.dynamics.run import run_md
-    from stratal.md.dynamics.settings import config_from
+    from stratal.md.dynamics.settings import MDConfig
     from stratal.md.observables import averages
     from stratal.potentials.sources import potential_from
 
@@ -72,7 +73,7 @@ def md(
         "precision": precision,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    config = config_from(settings, given)
+    config = settings_of(MDConfig, "md", settings, given)
     frames = [frame * supercell for frame in read_frames(structures)]
     model = potential_from(potential, [z for frame in frames for z in frame.numbers])
     done = run_md(frames, model, config, output, resume)

@@ -46,8 +46,9 @@ def relax(
     close, outside. A run that was cut short goes on with --resume, or with its journal.
     """
     from stratal.files import write_json
+    from stratal.files.settings import settings_of
     from stratal.md.relaxation.file import relax_file, relax_file_on
-    from stratal.md.relaxation.settings import config_from
+    from stratal.md.relaxation.settings import RelaxConfig
 
     given = {
         "fmax": fmax,
@@ -58,9 +59,8 @@ def relax(
         "max_steps": max_steps,
         "precision": precision,
     }
-    config = config_from(
-        settings, {key: value for key, value in given.items() if value is not None}
-    )
+    given = {key: value for key, value in given.items() if value is not None}
+    config = settings_of(RelaxConfig, "relax", settings, given)
     if journal:
         done = relax_file_on(structures, output, potential, config, journal, executor)
         again = "run again with the same journal"

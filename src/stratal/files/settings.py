@@ -76,3 +76,23 @@ def checked(
         raise InputError(
             f"{where}: {name}.{key} = {first['input']!r}: {first['msg']}. Correct the value."
         ) from None
+
+
+def settings_of(
+    cls: type[Settings], name: str, path: str | Path | None, given: dict[str, Any]
+) -> Settings:
+    """Settings from the table ``[name]`` of a TOML file, and others that count more.
+
+    Args:
+        cls: the dataclass; it checks values itself.
+        name: of the table.
+        path: the file; None for none.
+        given: by key, from a command's options.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown key or a wrong value.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        table = read_toml(path, [name], f"settings stand in the table [{name}].").get(name, {})
+    return checked(cls, {**table, **given}, str(path or name), name)
