@@ -32,7 +32,8 @@ PUBLISHED = {
     "4": (52, 4.5, 3.5, 23),
 }
 COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "relax", "md", "elastic",
-            "phonons", "import maise", "import n2p2", "export maise", "export n2p2")  # fmt: skip
+            "phonons", "defects", "import maise", "import n2p2", "export maise",
+            "export n2p2")  # fmt: skip
 
 
 def run(*arguments) -> str:

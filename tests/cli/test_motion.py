@@ -80,3 +80,16 @@ def test_elastic_and_phonons(tmp_path):
         figure.stat().st_size > 1000
         and "force_constants" in (tmp_path / "phonons.yaml").read_text()
     )
+
+
+def test_defects(tmp_path):
+    crystal, energies = tmp_path / "Cu.extxyz", tmp_path / "defects.json"
+    write_frames(crystal, [bulk("Cu", cubic=True)])
+    how = ("--repeats", 2, "--planes", "111", "--layers", 4)
+    done = run("defects", "emt", crystal, *how, "--json", energies)
+    assert done.exit_code == 0 and "vacancy in 32 sites" in done.output
+    found = json.loads(energies.read_text())
+    assert 0.8 < found["vacancies_eV"]["32"] < 1.4
+    assert 0.5 < found["surfaces_J_per_m2"]["111"] < 1.5
+    with pytest.raises(InputError, match="plane '1x1': give three digits"):
+        run("defects", "emt", crystal, "--planes", "1x1")

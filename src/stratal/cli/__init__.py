@@ -16,7 +16,7 @@ from stratal.cli.jobs import cancel, resume, status, submit, worker
 from stratal.cli.journal import journal
 from stratal.cli.label import label
 from stratal.cli.md import md
-from stratal.cli.properties import elastic, phonons
+from stratal.cli.properties import defects, elastic, phonons
 from stratal.cli.relax import relax
 from stratal.cli.train import train
 from stratal.errors import InputError
@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, data, label, train, evaluate, info),
-    *(relax, md, elastic, phonons),
+    *(relax, md, elastic, phonons, defects),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)
