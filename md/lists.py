@@ -16,11 +16,18 @@ from stratal.descriptors.image_list import ImageListPlan, Needs, build_images
 from stratal.descriptors.neighbors import TILE, Neighbors
 from stratal.descriptors.structures import Structures
 
+AT_A_TIME = 4  # systems: more at once are not faster, and build some that need none
+PAIRS = 1_000_000  # of atoms, without their images
 MUCH_MORE = 20  # times a plan: who needs so much has collapsed
 LARGE = 256  # atoms of a system from which a cell list serves better than all pairs
 
 Plan = ImageListPlan | CellListPlan
 Lists = tuple[Neighbors, Needs, jax.Array]  # with which systems wait for new ones
+
+
+def at_a_time(n_places: int, n_systems: int) -> int:
+    """How many systems' lists to build at once: all their pairs have to fit into memory."""
+    return max(1, min(n_systems, AT_A_TIME, PAIRS // n_places**2))
 
 
 def build_lists(plan: Plan, structures: Structures) -> tuple[Neighbors, Needs]:
@@ -38,13 +45,13 @@ def build_lists(plan: Plan, structures: Structures) -> tuple[Neighbors, Needs]:
 
 
 def renewed(
-    plan: Plan, at_a_time: int, structures: Structures, lists: Lists, which: jax.Array
+    plan: Plan, count: int, structures: Structures, lists: Lists, which: jax.Array
 ) -> Lists:
     """New lists for the systems that wait for one; pure, at no cost where none does.
 
     Args:
         plan: of the lists.
-        at_a_time: how many systems' lists are built at once.
+        count: how many systems' lists are built at once, as `at_a_time` has it.
         structures: as they are now, in places.
         lists: neighbors, needs, and which systems wait, ``(n_systems,)``.
         which: systems that count; others go on waiting.
@@ -60,7 +67,7 @@ def renewed(
 
     def some(lists: Lists) -> Lists:
         neighbors, needs, waiting = lists
-        chosen = jnp.argsort(~wait(lists))[:at_a_time].astype(jnp.int32)
+        chosen = jnp.argsort(~wait(lists))[:count].astype(jnp.int32)
         built, own = build_lists(plan, systems(structures, chosen, n_places))
         needs = Needs(*(all_.at[chosen].set(new) for all_, new in zip(needs, own, strict=True)))
         waiting = waiting.at[chosen].set(built.overflow)
@@ -71,7 +78,7 @@ def renewed(
         needs = Needs(*(n.astype(old.dtype) for n, old in zip(needs, lists[1], strict=True)))
         return as_before(built, lists[0]), needs, built.overflow
 
-    if structures.n_systems > at_a_time:
+    if structures.n_systems > count:
         return jax.lax.while_loop(lambda lists: wait(lists).any(), some, lists)
     # No loop: what in its body does not depend on the lists would be computed at every call.
     return jax.lax.cond(wait(lists).any(), every, lambda same: same, lists)

@@ -15,7 +15,7 @@ from stratal.errors import InputError
 from stratal.md.dynamics.program import Program, Samples, Schedule, first_evaluation, run_block
 from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.state import MDState, Targets
-from stratal.md.lists import Plan, hopeless, no_neighbors, plan_from, wider
+from stratal.md.lists import Plan, at_a_time, hopeless, no_neighbors, plan_from, wider
 from stratal.md.relaxation.entries import Entry, in_slots
 from stratal.md.relaxation.stages import Stage, plan_of, slot_sizes
 from stratal.potentials.chunks import rows_within
@@ -23,7 +23,7 @@ from stratal.potentials.evaluate import Potential, in_precision
 
 WORK = 200_000  # atoms times steps of a block: about a second or some
 OVERLAP = 1e-3  # Å
-RENEWED = 8  # systems whose neighbor lists are renewed at a time
+TOGETHER = 1000  # atoms of systems side by side, at most: their lists look at all pairs
 
 
 @dataclass
@@ -213,7 +213,7 @@ class Simulation:
             dt=config.timestep * units.fs,
             precision=config.precision,
             n_rows=rows_within(self.potential, structures.astype(config.precision), neighbors),
-            n_renewed=min(RENEWED, structures.n_systems),
+            n_renewed=at_a_time(structures.n_atoms // structures.n_systems, structures.n_systems),
             sample_every=every,
             n_samples=min(n_samples, max(1, config.steps // every)),
             frames=config.frame_every > 0,
@@ -258,6 +258,12 @@ def check(entries: Sequence[Entry], config: MDConfig) -> None:
     """Refuse what cannot be simulated."""
     if not entries:
         raise InputError("no structures to move. Give one or more.")
+    largest = max(map(len, entries))
+    if len(entries) > 1 and largest > TOGETHER:
+        raise InputError(
+            f"{len(entries)} systems of up to {largest} atoms: those above {TOGETHER} move alone. "
+            f"Give a folder to each."
+        )
     for entry in entries:
         if config.barostat != "none" and not entry.atoms.pbc.all():
             raise InputError(

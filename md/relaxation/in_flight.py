@@ -16,7 +16,7 @@ import numpy as np
 
 from stratal.descriptors.structures import Structures
 from stratal.md.coordinates import deformations
-from stratal.md.lists import Plan, hopeless, plan_from, wider
+from stratal.md.lists import Plan, at_a_time, hopeless, plan_from, wider
 from stratal.md.relaxation.entries import Entry, in_slots, relaxed_atoms
 from stratal.md.relaxation.program import Program, run_block
 from stratal.md.relaxation.relaxed import Relaxed
@@ -31,7 +31,6 @@ from stratal.potentials.trust import factors_by_rows, knows_domain
 
 BLOCK = 8  # steps between looks of the host
 FEW = 8  # a part of the slots: 1 in so many
-RENEWED = 4  # systems whose neighbor lists are renewed at a time
 
 _begin = compiled(beginning, static_argnames=("minimizer", "plan"))
 _deformations = jax.jit(deformations)
@@ -289,6 +288,6 @@ class Flight:
             fmax=config.fmax,
             max_steps=config.max_steps,
             n_rows=rows_within(self.potential, self.state.structures, self.state.neighbors),
-            n_renewed=min(RENEWED, stage.n_slots),
+            n_renewed=at_a_time(stage.size.n_places, stage.n_slots),
             n_steps=BLOCK,
         )

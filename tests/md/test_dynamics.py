@@ -259,5 +259,7 @@ def test_barostats_are_for_crystals_that_are_free():
     ):
         with pytest.raises(InputError, match=message):
             simulated([atoms], barostat="full", steps=10, frame_every=0)
+    with pytest.raises(InputError, match=r"2 systems of up to 1372 atoms.*move alone"):
+        simulated([bulk("Cu", cubic=True) * (7, 7, 7)], replicas=2, steps=10, frame_every=0)
     with pytest.raises(InputError, match="no structures to move"):
         simulated([], steps=10, frame_every=0)
