@@ -180,8 +180,13 @@ def hopeless(plan: Plan, neighbors: Neighbors, needs: Needs) -> np.ndarray:
     return overflow & (enough | too_much)
 
 
+def plan_as(plan: Plan) -> dict[str, Any]:
+    """The plan for a checkpoint."""
+    return {"kind": type(plan).__name__, **vars(plan)}
+
+
 def plan_from(content: Mapping[str, Any]) -> Plan:
-    """The plan of a checkpoint: its kind and fields."""
+    """The plan that `plan_as` gave."""
     kind = ImageListPlan if content["kind"] == "ImageListPlan" else CellListPlan
 
     def plain(value: Any) -> Any:

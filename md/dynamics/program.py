@@ -91,22 +91,14 @@ def run_block(
     return jax.lax.scan(sample, state, None, length=program.n_samples)
 
 
-@partial(compiled, static_argnames="program")
-def first_evaluation(program: Program, potential: Potential, state: MDState) -> MDState:
-    """The state with energy, forces and stress at its positions, by new neighbor lists."""
-    return evaluated(program, potential, state, anew=True)
-
-
-def evaluated(
-    program: Program, potential: Potential, state: MDState, anew: bool = False
-) -> MDState:
+def evaluated(program: Program, potential: Potential, state: MDState) -> MDState:
     """The state with energy, forces and stress at its positions."""
-    structures = state.structures
-    outdated = jnp.ones_like(structures.system_mask) if anew else None
-    if outdated is None:
-        outdated = state.neighbors.outdated(structures) & ~state.neighbors.overflow
-    lists = (state.neighbors, state.needs, outdated & structures.system_mask)
-    neighbors, needs, _ = renewed(
+    structures, neighbors = state.structures, state.neighbors
+    waiting = state.waiting | neighbors.outdated(structures)
+    waiting &= ~neighbors.overflow & structures.system_mask
+    lists = (neighbors, state.needs, waiting)
+    n_lists = state.n_lists + waiting.any()
+    neighbors, needs, waiting = renewed(
         program.plan, program.n_renewed, structures, lists, structures.system_mask
     )
     placed = structures.astype(program.precision)
@@ -116,11 +108,15 @@ def evaluated(
         state,
         neighbors=neighbors,
         needs=needs,
+        waiting=waiting,
         energy=result.energy,
         forces=jnp.where(state.free[..., None], forces, 0.0),
         stress=result.stress.astype(state.momenta.dtype),
-        n_lists=state.n_lists + outdated.any(),
+        n_lists=n_lists,
     )
+
+
+first_evaluation = compiled(evaluated, static_argnames="program")
 
 
 def observed(program: Program, state: MDState) -> Samples:

@@ -88,12 +88,11 @@ def prepare(
         )
     written = 0
     if there:
-        saved = checkpoint.load()
-        if saved["run"] != run:
-            raise InputError(
-                f"{folder}: of other structures, another potential or other settings. Give those "
-                f"of that run, or another folder."
-            )
+        other = (
+            "of other structures, another potential or other settings. Give those of that run, or "
+            "another folder."
+        )
+        saved = checkpoint.load_of(run, other)
         simulation.restore(saved["simulation"])
         written = int(saved["segments"])
     else:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ase import Atoms, units
 
 from stratal.errors import InputError
-from stratal.md.dynamics.program import Program, Samples, Schedule, first_evaluation, run_block
+from stratal.files.pytrees import leaves_of, with_leaves
+from stratal.md.dynamics.program import Program, Samples, first_evaluation, run_block
 from stratal.md.dynamics.settings import MDConfig
-from stratal.md.dynamics.state import MDState, Targets
-from stratal.md.lists import Plan, at_a_time, hopeless, no_neighbors, plan_from, wider
-from stratal.md.relaxation.entries import Entry, in_slots
+from stratal.md.dynamics.start import schedule_of, starting_state
+from stratal.md.dynamics.state import MDState
+from stratal.md.lists import Plan, at_a_time, hopeless, no_neighbors, plan_as, plan_from, wider
+from stratal.md.relaxation.entries import Entry
 from stratal.md.relaxation.stages import Stage, plan_of, slot_sizes
 from stratal.potentials.chunks import rows_within
 from stratal.potentials.evaluate import Potential, in_precision
@@ -56,46 +57,8 @@ class Simulation:
 
     def begin(self, plan: Plan) -> None:
         """The state before the first step."""
-        config, n_systems = self.config, len(self.entries)
-        largest = max(map(len, self.entries))
-        entries = dict(enumerate(self.entries))
         elements = self.potential.elements
-        structures, freedom, _ = in_slots(entries, (n_systems, largest), elements, 0, "float64")
-        masses = np.ones((n_systems, largest))
-        momenta = np.zeros((n_systems, largest, 3))
-        fixes = config.ensemble.fixes_momentum
-        for number, entry in enumerate(self.entries):
-            own = slice(0, len(entry))
-            masses[number, own] = entry.atoms.get_masses()[entry.order]
-            rng = np.random.default_rng([config.seed, number])
-            momenta[number, own] = starting_momenta(entry, config.temperature, fixes, rng)
-        structures = jax.tree.map(jnp.asarray, structures)
-        free = np.asarray(freedom.atoms)
-        held = np.array([not entry.free.all() for entry in self.entries])
-        n_dof = 3 * free.sum(axis=1) - 3 * (fixes & ~held)
-        neighbors, needs, _ = no_neighbors(structures, plan)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(
-            jax.random.PRNGKey(config.seed), jnp.arange(n_systems)
-        )
-        state = MDState(
-            structures=structures,
-            neighbors=neighbors,
-            needs=needs,
-            momenta=jnp.asarray(momenta),
-            masses=jnp.asarray(masses),
-            free=jnp.asarray(free),
-            n_dof=jnp.maximum(jnp.asarray(n_dof, float), 0),
-            energy=jnp.zeros(n_systems),
-            forces=jnp.zeros((n_systems, largest, 3)),
-            stress=jnp.zeros((n_systems, 3, 3)),
-            targets=self.schedule.first,
-            extra=(),
-            exchanged=jnp.zeros(n_systems),
-            keys=keys,
-            n_steps=jnp.zeros((), jnp.int64),
-            n_lists=jnp.zeros((), jnp.int64),
-        )
-        self.state = replace(state, extra=config.ensemble.init(state))
+        self.state = starting_state(self.entries, elements, self.config, self.schedule, plan)
         self.program = self.program_for(plan)
         while True:
             began = first_evaluation(self.program, self.potential, self.state)
@@ -159,11 +122,13 @@ class Simulation:
             self.refuse(int(np.flatnonzero(lost)[0]), int(found.n_steps))
         structures = jax.tree.map(np.asarray, found.structures)
         plan = wider(self.program.plan, found.needs, structures)
-        neighbors, needs, _ = no_neighbors(self.state.structures, plan)
-        # A list of nothing, built at no place: it is outdated at once.
-        neighbors = replace(neighbors, positions=neighbors.positions + 1e6)
-        self.state = replace(self.state, neighbors=neighbors, needs=needs)
+        self.state = self.without_lists(plan)
         self.program = self.program_for(plan)
+
+    def without_lists(self, plan: Plan) -> MDState:
+        """The state whose systems wait for neighbor lists by a plan."""
+        neighbors, needs, waiting = no_neighbors(self.state.structures, plan)
+        return replace(self.state, neighbors=neighbors, needs=needs, waiting=waiting)
 
     def check_finite(self, energies: np.ndarray, steps: Sequence[int] | np.ndarray) -> None:
         """Refuse to go on with what has exploded."""
@@ -183,20 +148,12 @@ class Simulation:
 
     def snapshot(self) -> dict[str, Any]:
         """All that a checkpoint needs, as a tree of arrays."""
-        leaves = jax.tree.leaves(self.state)
-        plan = self.program.plan
-        return {
-            "plan": {"kind": type(plan).__name__, **vars(plan)},
-            "state": {str(n): np.asarray(leaf) for n, leaf in enumerate(leaves)},
-        }
+        return {"plan": plan_as(self.program.plan), "state": leaves_of(self.state)}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot, to the last bit as if there had been no end."""
         plan = plan_from(snapshot["plan"])
-        neighbors, needs, _ = no_neighbors(self.state.structures, plan)
-        kind = jax.tree.structure(replace(self.state, neighbors=neighbors, needs=needs))
-        leaves = [jnp.asarray(snapshot["state"][str(n)]) for n in range(kind.num_leaves)]
-        self.state = jax.tree.unflatten(kind, leaves)
+        self.state = with_leaves(self.without_lists(plan), snapshot["state"])
         self.program = self.program_for(plan)
 
     def program_for(self, plan: Plan) -> Program:
@@ -218,40 +175,6 @@ class Simulation:
             n_samples=min(n_samples, max(1, config.steps // every)),
             frames=config.frame_every > 0,
         )
-
-
-def schedule_of(config: MDConfig, n_systems: int) -> Schedule:
-    """Targets at the first and the last step."""
-
-    def targets(kelvin: float, gigapascal: float) -> Targets:
-        each = (kelvin, gigapascal * units.GPa)
-        return Targets(*(jnp.full(n_systems, value) for value in each))
-
-    end = config.temperature if config.temperature_end is None else config.temperature_end
-    pressure_end = config.pressure_end_gpa
-    return Schedule(
-        targets(config.temperature, config.pressure_gpa),
-        targets(end, config.pressure_gpa if pressure_end is None else pressure_end),
-        jnp.asarray(config.steps),
-    )
-
-
-def starting_momenta(
-    entry: Entry, kelvin: float, fixes_momentum: bool, rng: np.random.Generator
-) -> np.ndarray:
-    """Momenta ``(n_atoms, 3)`` in the slot's order: those given, or of a temperature.
-
-    The total momentum is taken out where it would stay for ever.
-    """
-    masses = entry.atoms.get_masses()[entry.order][:, None]
-    given = entry.atoms.get_momenta()[entry.order]
-    momenta = given
-    if not given.any():
-        momenta = np.sqrt(masses * units.kB * kelvin) * rng.normal(size=(len(entry), 3))
-    momenta = momenta * entry.free[:, None]
-    if fixes_momentum and entry.free.all() and len(entry) > 1:
-        momenta = momenta - masses / masses.sum() * momenta.sum(axis=0)
-    return momenta
 
 
 def check(entries: Sequence[Entry], config: MDConfig) -> None:

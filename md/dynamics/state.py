@@ -37,6 +37,7 @@ class MDState:
     structures: Structures  # in the order of species within each system
     neighbors: Neighbors
     needs: Needs  # of the neighbor lists
+    waiting: jax.Array  # (n_systems,), for a new neighbor list
     momenta: jax.Array  # (n_systems, n_places, 3); 0 for padding and what is fixed
     masses: jax.Array  # (n_systems, n_places), amu; 1 for padding
     free: jax.Array  # (n_systems, n_places), which atoms move

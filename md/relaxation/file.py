@@ -80,12 +80,11 @@ def relax_file(
         entries = entries_of(frames, potential, config)
         flight = Flight(in_precision(potential, config.precision), entries, config)
         if resume and checkpoint.exists():
-            saved = checkpoint.load()
-            if saved["run"] != run:
-                raise InputError(
-                    f"{checkpoint.path}: of other structures, another potential or other settings. "
-                    f"Give those of that run, or remove it to begin anew."
-                )
+            other = (
+                "of other structures, another potential or other settings. Give those of that run, "
+                "or remove it to begin anew."
+            )
+            saved = checkpoint.load_of(run, other)
             flight.restore(saved["flight"])
             partial.cut(int(saved["bytes"]))
         else:

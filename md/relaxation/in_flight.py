@@ -15,8 +15,9 @@ import jax
 import numpy as np
 
 from stratal.descriptors.structures import Structures
+from stratal.files.pytrees import leaves_of, with_leaves
 from stratal.md.coordinates import deformations
-from stratal.md.lists import Plan, at_a_time, hopeless, plan_from, wider
+from stratal.md.lists import Plan, at_a_time, hopeless, plan_as, plan_from, wider
 from stratal.md.relaxation.entries import Entry, in_slots, relaxed_atoms
 from stratal.md.relaxation.program import Program, run_block
 from stratal.md.relaxation.relaxed import Relaxed
@@ -146,37 +147,31 @@ class Flight:
             self.queue.appendleft(self.in_slot[slot])  # pyright: ignore[reportArgumentType]
             self.in_slot[slot] = None
         stage = self.stages[self.stage]
-        entries = list(self.entries)
-        self.go_on(stage, plan_of(stage, entries, self.potential, self.config.skin))
+        self.go_on(stage, plan_of(stage, self.entries, self.potential, self.config.skin))
 
     def snapshot(self) -> dict[str, Any]:
         """All that a checkpoint needs, as a tree of arrays."""
-        plan = self.program.plan
         return {
             "stage": self.stage,
             "lingering": self.lingering,
             "left": self.n_left,
-            "slots": [len(self.in_slot), *(s.n_slots for s in self.stages)],
+            "slots": [s.n_slots for s in self.stages],
             "queue": np.array(self.queue, np.int64),
             "in_slot": np.array([-1 if n is None else n for n in self.in_slot], np.int64),
-            "plan": {"kind": type(plan).__name__, **vars(plan)},
-            "state": {
-                str(n): np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(self.state))
-            },
+            "plan": plan_as(self.program.plan),
+            "state": leaves_of(self.state),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot: every slot is as it was, to the last bit."""
         slots = [int(n) for n in snapshot["slots"]]
-        self.stages = [replace(s, n_slots=n) for s, n in zip(self.stages, slots[1:], strict=True)]
+        self.stages = [replace(s, n_slots=n) for s, n in zip(self.stages, slots, strict=True)]
         self.stage, self.n_left = int(snapshot["stage"]), int(snapshot["left"])
         self.queue = deque(int(n) for n in snapshot["queue"])
         self.in_slot = []
         self.go_on(self.stages[self.stage], plan_from(snapshot["plan"]))
         self.in_slot = [None if n < 0 else int(n) for n in snapshot["in_slot"]]
-        kind = jax.tree.structure(self.state)
-        leaves = [jax.numpy.asarray(snapshot["state"][str(n)]) for n in range(kind.num_leaves)]
-        self.state = jax.tree.unflatten(kind, leaves)
+        self.state = with_leaves(self.state, snapshot["state"])
         self.lingering = int(snapshot["lingering"])
 
     def go_on(self, stage: Stage, plan: Plan) -> None:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from stratal.errors import InputError
 from stratal.files.checkpoint import Checkpoint, interruptible
+from stratal.files.pytrees import leaves_of, with_leaves
 from stratal.potentials.training.config import SymmetryFunctionConfig, TrainConfig
 from stratal.progress import Progress
 
@@ -110,8 +109,7 @@ def finished(state: FitState, settings: TrainConfig | SymmetryFunctionConfig) ->
 
 def save_state(store: Checkpoint, state: Any, run: str) -> None:
     """Write all leaves of the state."""
-    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    store.save({"run": run, "leaves": leaves}, force=True)
+    store.save({"run": run, "leaves": leaves_of(state)}, force=True)
 
 
 def load_state(store: Checkpoint, like: State, run: str) -> State:
@@ -120,11 +118,8 @@ def load_state(store: Checkpoint, like: State, run: str) -> State:
     Raises:
         InputError: the checkpoint belongs to another run.
     """
-    tree = store.load()
-    if tree["run"] != run:
-        raise InputError(
-            f"{store.path}: checkpoint of another run (other data, settings or parents). "
-            f"Restore those, or remove the file to begin anew."
-        )
-    leaves = [jnp.asarray(tree["leaves"][key]) for key in sorted(tree["leaves"])]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    other = (
+        "checkpoint of another run (other data, settings or parents). Restore those, or remove the "
+        "file to begin anew."
+    )
+    return with_leaves(like, store.load_of(run, other)["leaves"])

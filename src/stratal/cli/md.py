@@ -72,7 +72,6 @@ def md(
         "frame_every": frame_every,
         "precision": precision,
     }
-    given = {key: value for key, value in given.items() if value is not None}
     config = settings_of(MDConfig, "md", settings, given)
     frames = [frame * supercell for frame in read_frames(structures)]
     model = potential_from(potential, [z for frame in frames for z in frame.numbers])

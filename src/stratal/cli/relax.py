@@ -59,7 +59,6 @@ def relax(
         "max_steps": max_steps,
         "precision": precision,
     }
-    given = {key: value for key, value in given.items() if value is not None}
     config = settings_of(RelaxConfig, "relax", settings, given)
     if journal:
         done = relax_file_on(structures, output, potential, config, journal, executor)

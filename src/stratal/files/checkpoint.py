@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from stratal.errors import InputError
 from stratal.files.hdf5 import Tree, read_hdf5, write_hdf5
 
 
@@ -71,6 +72,21 @@ class Checkpoint:
             InputError: no checkpoint there, or not readable.
         """
         return read_hdf5(self.path, self.kind)[0]
+
+    def load_of(self, run: str, other: str) -> Tree:
+        """The state last saved, if its ``run`` is this one.
+
+        Args:
+            run: a hash of all that the loop's result depends on.
+            other: a sentence for the state of another run.
+
+        Raises:
+            InputError: as `load`; the state of another run.
+        """
+        state = self.load()
+        if state["run"] != run:
+            raise InputError(f"{self.path}: {other}")
+        return state
 
     def remove(self) -> None:
         """Delete the file, if any: the loop is done."""

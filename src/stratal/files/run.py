@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from stratal.files.hdf5 import digest
+from stratal.files.pytrees import leaves_of
 
 
 def identity(frames: Sequence[Atoms], potential: Any, settings: Mapping[str, Any]) -> str:
@@ -21,7 +22,6 @@ def identity(frames: Sequence[Atoms], potential: Any, settings: Mapping[str, Any
     """
     import jax  # only here: files are read without it
 
-    leaves, kind = jax.tree.flatten(potential)
     return digest(
         {
             "numbers": np.concatenate([frame.numbers for frame in frames]),
@@ -31,8 +31,8 @@ def identity(frames: Sequence[Atoms], potential: Any, settings: Mapping[str, Any
             "cells": np.array([frame.cell.array for frame in frames]),
             "pbc": np.array([frame.pbc for frame in frames]),
             "constraints": repr([frame.constraints for frame in frames]),
-            "potential": {str(n): np.asarray(leaf) for n, leaf in enumerate(leaves)},
-            "kind": str(kind),
+            "potential": leaves_of(potential),
+            "kind": str(jax.tree.structure(potential)),
             "settings": {key: str(value) for key, value in settings.items()},
         }
     )

@@ -87,7 +87,7 @@ def settings_of(
         cls: the dataclass; it checks values itself.
         name: of the table.
         path: the file; None for none.
-        given: by key, from a command's options.
+        given: by key, from a command's options; None where one was not given.
 
     Raises:
         InputError: no such file, not TOML, an unknown key or a wrong value.
@@ -95,4 +95,5 @@ def settings_of(
     table: dict[str, Any] = {}
     if path is not None:
         table = read_toml(path, [name], f"settings stand in the table [{name}].").get(name, {})
-    return checked(cls, {**table, **given}, str(path or name), name)
+    table |= {key: value for key, value in given.items() if value is not None}
+    return checked(cls, table, str(path or name), name)
