@@ -5,6 +5,9 @@ from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.trajectory import Trajectory
 from stratal.md.elasticity import ElasticTensor, elastic_tensor
 from stratal.md.equation_of_state import EquationOfState, equation_of_state
+from stratal.md.monte_carlo.record import Record
+from stratal.md.monte_carlo.run import run_mc
+from stratal.md.monte_carlo.settings import MCConfig
 from stratal.md.phonons import Thermal, frequencies_at, phonons, thermal
 from stratal.md.relax import relax, relax_each, relax_on
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
@@ -12,8 +15,10 @@ from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
 __all__ = [
     "ElasticTensor",
     "EquationOfState",
+    "MCConfig",
     "MDConfig",
     "Outcome",
+    "Record",
     "RelaxConfig",
     "Relaxed",
     "Thermal",
@@ -25,6 +30,7 @@ __all__ = [
     "relax",
     "relax_each",
     "relax_on",
+    "run_mc",
     "run_md",
     "thermal",
 ]

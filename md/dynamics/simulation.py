@@ -76,36 +76,61 @@ class Simulation:
         self.check_finite(np.asarray(began.energy)[None], [0])
 
     @property
-    def n_steps(self) -> int:
+    def n_done(self) -> int:
         """Steps done."""
         return int(self.state.n_steps)
 
     @property
-    def done(self) -> bool:
-        """Whether all steps are."""
-        return self.n_steps >= self.config.steps
+    def n_total(self) -> int:
+        """Steps to do."""
+        return self.config.steps
 
-    def block(self) -> Samples:
+    def block(self, most: int | None = None) -> Samples:
         """Some steps; what was observed, on the host.
+
+        Args:
+            most: samples, at most.
 
         Raises:
             InputError: the system exploded: says at which step, and what to try.
         """
         program = self.program
-        left = (self.config.steps - self.n_steps) // program.sample_every
-        if left < program.n_samples:
-            program = replace(program, n_samples=left)
+        left = (self.n_total - self.n_done) // program.sample_every
+        n_samples = min(program.n_samples, left, most or left)
+        program = replace(program, n_samples=n_samples)
         while True:
             state, samples = run_block(program, self.potential, self.schedule, self.state)
             if not self.overflows(state):
                 break
             # The block is done again, from where it began: no step used a list that was too small.
             self.widen(state)
-            program = replace(self.program, n_samples=program.n_samples)
+            program = replace(self.program, n_samples=n_samples)
         samples = jax.tree.map(np.asarray, samples)
         self.check_finite(samples.energy + samples.kinetic, samples.step)
         self.state = state
         return samples
+
+    def series(self, blocks: Sequence[Samples]) -> dict[str, np.ndarray]:
+        """Blocks as the arrays of a segment of a `Trajectory`."""
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(block, name) for block in blocks])
+            for name in Samples._fields
+            if getattr(blocks[0], name) is not None
+        }
+        joined["steps"] = joined.pop("step")
+        if self.config.frame_every:
+            is_frame = joined["steps"] % self.config.frame_every == 0
+            for name in ("positions", "momenta"):
+                joined[name] = joined[name][is_frame]
+            joined["frame_steps"] = joined["steps"][is_frame]
+        else:
+            empty = np.zeros((0, joined["energy"].shape[1], 0, 3))
+            joined |= {"positions": empty, "momenta": empty, "frame_steps": np.zeros(0, int)}
+        return joined
+
+    def shown(self, block: Samples) -> dict[str, float]:
+        """What the progress bar tells."""
+        return {"temperature": float(block.temperature[-1].mean())}
 
     def overflows(self, state: MDState) -> bool:
         """Whether a neighbor list was too small."""

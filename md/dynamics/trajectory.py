@@ -1,8 +1,4 @@
-"""A trajectory: what a simulation observed, in a folder that grows by segments.
-
-Each segment is an HDF5 file put into place whole, so that a death leaves no half of one. Those that
-are newer than the checkpoint of a run that goes on are done again.
-"""
+"""A trajectory: what a simulation observed."""
 
 from __future__ import annotations
 
@@ -15,13 +11,9 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from stratal.errors import InputError
-from stratal.files.hdf5 import read_hdf5, write_hdf5
+from stratal.md.recording import read_recording
 
-KIND = "md segment"
-HEAD_KIND = "md trajectory"
-HEAD = "systems.h5"
-SEGMENT = "segment-{:06d}.h5"
+KIND = "dynamics"
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,7 @@ class Trajectory:
         Raises:
             InputError: no trajectory there, or one that is damaged.
         """
-        folder = Path(folder)
-        if not (folder / HEAD).is_file():
-            raise InputError(f"{folder}: no trajectory there. Give the folder of a run of `md`.")
-        head = read_hdf5(folder / HEAD, HEAD_KIND)[0]
-        parts = [read_hdf5(path, KIND)[0] for path in segments(folder)]
-        if not parts:
-            raise InputError(f"{folder}: nothing was observed yet. Let the run go on.")
-        series = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        head, series = read_recording(folder, KIND)
         ends = np.cumsum(head["sizes"])[:-1]
         return cls(
             numbers=tuple(np.split(head["numbers"], ends)),
@@ -110,23 +95,12 @@ class Trajectory:
         return atoms
 
 
-def segments(folder: Path) -> list[Path]:
-    """Files of a trajectory, in order."""
-    return sorted(folder.glob(SEGMENT.format(0).replace("000000", "*")))
-
-
-def write_head(folder: Path, systems: Sequence[Atoms], timestep: float) -> None:
+def head_of(systems: Sequence[Atoms], timestep: float) -> dict[str, Any]:
     """What all segments share; atoms in the order of the arrays."""
-    head: dict[str, Any] = {
+    return {
         "sizes": np.array([len(atoms) for atoms in systems]),
         "numbers": np.concatenate([atoms.numbers for atoms in systems]),
         "masses": np.concatenate([atoms.get_masses() for atoms in systems]),
         "pbc": np.array([atoms.pbc for atoms in systems]),
         "timestep": timestep,
     }
-    write_hdf5(folder / HEAD, head, {}, HEAD_KIND)
-
-
-def write_segment(folder: Path, number: int, series: dict[str, np.ndarray]) -> None:
-    """Put a segment into place."""
-    write_hdf5(folder / SEGMENT.format(number), series, {}, KIND)

@@ -93,3 +93,19 @@ def test_defects(tmp_path):
     assert 0.5 < found["surfaces_J_per_m2"]["111"] < 1.5
     with pytest.raises(InputError, match="plane '1x1': give three digits"):
         run("defects", "emt", crystal, "--planes", "1x1")
+
+
+def test_mc_writes_a_folder_and_averages(tmp_path):
+    start, folder = tmp_path / "CuAg.extxyz", tmp_path / "run"
+    alloy = bulk("Cu", cubic=True, a=3.8)
+    alloy.symbols[0] = "Ag"
+    write_frames(start, [alloy])
+    how = ("--sweeps", 4, "--chemical-potential", "Cu=0", "--chemical-potential", "Ag=-0.1")
+    done = run(
+        "mc", "emt", start, "-o", folder, *how, "--frame-every", 2, "--json", tmp_path / "a.json"
+    )
+    assert done.exit_code == 0 and "order Cu-Ag" in " ".join(done.output.split())
+    (row,) = json.loads((tmp_path / "a.json").read_text())["systems"]
+    assert row["system"] == 0 and {"Cu", "Ag"} < set(row)
+    with pytest.raises(InputError, match="such as Cu=-0.1"):
+        run("mc", "emt", start, "-o", folder, "--chemical-potential", "Cu")

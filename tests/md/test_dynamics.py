@@ -42,7 +42,7 @@ def simulated(frames, potential=POTENTIAL, **settings):
     with jax.enable_x64(True):
         run = Simulation(potential, frames, MDConfig(**settings))
         blocks = []
-        while not run.done:
+        while run.n_done < run.n_total:
             blocks.append(run.block())
         samples = jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
     return samples, run
@@ -230,7 +230,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         run_md([atoms], POTENTIAL, config, tmp_path)
     with pytest.raises(InputError, match="of other structures, another potential"):
         run_md([atoms], POTENTIAL, replace(config, seed=1), tmp_path, resume=True)
-    with pytest.raises(InputError, match="no trajectory there"):
+    with pytest.raises(InputError, match="no run of dynamics there"):
         Trajectory.open(tmp_path / "nowhere")
 
 

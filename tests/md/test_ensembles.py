@@ -42,7 +42,7 @@ def sampled(temperature, pressure=None, **settings):
     with jax.enable_x64(True):
         run = Simulation(ARGON, [argon()], config)
         blocks = []
-        while not run.done:
+        while run.n_done < run.n_total:
             blocks.append(run.block())
     late = slice(10, None)
     kinetic, energy, cell = (

@@ -15,6 +15,7 @@ from stratal.cli.info import info
 from stratal.cli.jobs import cancel, resume, status, submit, worker
 from stratal.cli.journal import journal
 from stratal.cli.label import label
+from stratal.cli.mc import mc
 from stratal.cli.md import md
 from stratal.cli.properties import defects, elastic, phonons
 from stratal.cli.relax import relax
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, data, label, train, evaluate, info),
-    *(relax, md, elastic, phonons, defects),
+    *(relax, md, mc, elastic, phonons, defects),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)

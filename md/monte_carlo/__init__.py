@@ -1,0 +1,1 @@
+"""Monte Carlo of alloys: which element sits where, at a temperature."""
