@@ -27,7 +27,7 @@ def main() -> None:
     from ase.units import kB
 
     exact = 2 * COUPLING / (np.log(1 + np.sqrt(2)) * kB)
-    kelvin = exact * np.linspace(0.94, 1.06, 7)
+    kelvin = exact * np.linspace(0.97, 1.03, 7)
     small, large = (cumulants(size, kelvin, options) for size in options.sizes)
     below, slope = np.polyfit(kelvin / exact - 1, large - small, 1)[::-1]
     found = exact * (1 - below / slope)

@@ -107,5 +107,5 @@ def test_mc_writes_a_folder_and_averages(tmp_path):
     assert done.exit_code == 0 and "order Cu-Ag" in " ".join(done.output.split())
     (row,) = json.loads((tmp_path / "a.json").read_text())["systems"]
     assert row["system"] == 0 and {"Cu", "Ag"} < set(row)
-    with pytest.raises(InputError, match="such as Cu=-0.1"):
+    with pytest.raises(InputError, match="give an element and eV"):
         run("mc", "emt", start, "-o", folder, "--chemical-potential", "Cu")
