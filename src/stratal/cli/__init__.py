@@ -17,6 +17,7 @@ from stratal.cli.journal import journal
 from stratal.cli.label import label
 from stratal.cli.mc import mc
 from stratal.cli.md import md
+from stratal.cli.neb import neb
 from stratal.cli.properties import defects, elastic, phonons
 from stratal.cli.relax import relax
 from stratal.cli.train import train
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, data, label, train, evaluate, info),
-    *(relax, md, mc, elastic, phonons, defects),
+    *(relax, md, mc, neb, elastic, phonons, defects),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)

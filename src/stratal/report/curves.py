@@ -1,0 +1,67 @@
+"""Figures of functions: one or several curves, beside a reference where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stratal.report.figures import PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def path_figure(
+    lengths: np.ndarray, energies: np.ndarray, fit_lengths: np.ndarray, fit_energies: np.ndarray
+) -> Figure:
+    """Energies of images along a path, and the curve through them and their forces.
+
+    Args:
+        lengths: of images along the path, ``(n,)``, Å.
+        energies: above the first, ``(n,)``, eV.
+        fit_lengths: of points on the curve, Å.
+        fit_energies: alike, eV.
+    """
+    figure, (ax,) = new_figure()
+    ax.plot(fit_lengths, fit_energies, color=PALETTE[0], linewidth=1)
+    ax.plot(lengths, energies, "o", color=PALETTE[0], markersize=4)
+    ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
+    ax.set(xlabel="path (Å)", ylabel="energy (eV)")
+    return figure
+
+
+def curves_figure(
+    curves: Mapping[str, Sequence[Curve]], x_label: str, y_label: str, names: Sequence[str]
+) -> Figure:
+    """Curves of several things, one panel each; the same of others in other colours.
+
+    Args:
+        curves: by title of the panel, one curve for each of the names.
+        x_label: of all panels, with unit.
+        y_label: alike.
+        names: of what is compared, the reference last.
+    """
+    n_columns = min(3, max(1, len(curves)))
+    figure, axes = new_figure(n_columns, -(-len(curves) // n_columns), 3.4, 2.8)
+    for ax, (title, given) in zip(axes, curves.items(), strict=False):
+        for number, (curve, name) in enumerate(zip(given, names, strict=True)):
+            draw(ax, curve, number, len(names), name)
+        ax.set_title(title, fontsize=9)
+        ax.set(xlabel=x_label, ylabel=y_label)
+    axes[0].legend(fontsize=7, frameon=False)
+    for ax in axes[len(curves) :]:
+        ax.set_visible(False)
+    return figure
+
+
+def draw(ax: Axes, curve: Curve, number: int, count: int, name: str) -> None:
+    """One of several curves: the last, the reference, grey and behind."""
+    is_reference = count > 1 and number == count - 1
+    color = "#888888" if is_reference else PALETTE[number]
+    style = "--" if is_reference else "-"
+    ax.plot(*curve, style, color=color, linewidth=1.2, label=name, zorder=1 if is_reference else 2)
