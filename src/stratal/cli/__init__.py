@@ -8,6 +8,7 @@ import typer
 
 from stratal.cli.data import data
 from stratal.cli.demo import demo
+from stratal.cli.drive import drive
 from stratal.cli.evaluate import evaluate
 from stratal.cli.exporting import exporting
 from stratal.cli.importing import importing
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, data, label, train, evaluate, info),
-    *(relax, md, mc, neb, elastic, phonons, defects),
+    *(relax, md, mc, neb, drive, elastic, phonons, defects),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)
