@@ -52,7 +52,8 @@ def element(symbol: str, potential, guess: float) -> list[tuple[str, str, float]
     from ase.units import GPa
 
     from stratal.md import elastic_tensor, equation_of_state, frequencies_at, phonons, relax
-    from stratal.md.defects import surface_energies, vacancy_energies
+    from stratal.md.point_defects import defect_energies, vacancy
+    from stratal.md.surfaces import surface_energies
     from stratal.potentials import StratalCalculator
 
     (result,) = relax([bulk(symbol, "fcc", a=guess, cubic=True)], potential, fmax=1e-4)
@@ -60,7 +61,7 @@ def element(symbol: str, potential, guess: float) -> list[tuple[str, str, float]
     curve = equation_of_state(crystal, StratalCalculator(potential))
     tensor = elastic_tensor(crystal, potential, strain=4e-3).constants / GPa
     lattice = phonons(crystal, potential, (2, 2, 2), displacement=0.02)
-    vacancy = vacancy_energies(crystal, potential, repeats=(2,))[0]
+    hole = defect_energies(crystal, [vacancy(crystal)], potential, repeats=(2,))[0, 0]
     surfaces = surface_energies(crystal, potential, n_layers=9) * SQUARE
     rows = [
         ("a", "a_fcc", crystal.cell.volume ** (1 / 3)),
@@ -68,7 +69,7 @@ def element(symbol: str, potential, guess: float) -> list[tuple[str, str, float]
         ("C", "C11_GPa", tensor[0, 0]),
         ("C", "C12_GPa", tensor[0, 1]),
         ("C", "C44_GPa", tensor[3, 3]),
-        ("vacancy", "vacancy_eV_32", vacancy),
+        ("vacancy", "vacancy_eV_32", hole),
     ]
     for plane, energy in zip(("100", "110", "111"), surfaces, strict=True):
         rows.append(("surface", f"surface_{plane}_J_per_m2", energy))

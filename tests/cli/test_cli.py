@@ -31,9 +31,9 @@ PUBLISHED = {
     "3": (55, 5.4, 3.7, 32),
     "4": (52, 4.5, 3.5, 23),
 }
-COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "relax", "md", "drive",
-            "elastic", "phonons", "defects", "import maise", "import n2p2", "export maise",
-            "export n2p2")  # fmt: skip
+COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "relax", "md", "mc",
+            "neb", "drive", "elastic", "phonons", "defects", "import maise", "import n2p2",
+            "export maise", "export n2p2")  # fmt: skip
 
 
 def run(*arguments) -> str:

@@ -86,11 +86,15 @@ def test_defects(tmp_path):
     crystal, energies = tmp_path / "Cu.extxyz", tmp_path / "defects.json"
     write_frames(crystal, [bulk("Cu", cubic=True)])
     how = ("--repeats", 2, "--planes", "111", "--layers", 4)
+    how += ("--kind", "vacancy", "--kind", "surface", "--kind", "fault")
     done = run("defects", "emt", crystal, *how, "--json", energies)
-    assert done.exit_code == 0 and "vacancy in 32 sites" in done.output
-    found = json.loads(energies.read_text())
-    assert 0.8 < found["vacancies_eV"]["32"] < 1.4
-    assert 0.5 < found["surfaces_J_per_m2"]["111"] < 1.5
+    assert done.exit_code == 0 and "vacancy Cu in 32 sites" in done.output
+    found = json.loads(energies.read_text())["energies"]
+    assert 0.8 < found["vacancy Cu in 32 sites, eV"] < 1.4
+    assert 0.5 < found["surface 111, J/m²"] < 1.5
+    assert found["intrinsic fault, mJ/m²"] < found["unstable fault, mJ/m²"]
+    with pytest.raises(InputError, match="--kind 'hole'"):
+        run("defects", "emt", crystal, "--kind", "hole")
     with pytest.raises(InputError, match="plane '1x1': give three digits"):
         run("defects", "emt", crystal, "--planes", "1x1")
 

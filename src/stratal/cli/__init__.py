@@ -7,6 +7,7 @@ import sys
 import typer
 
 from stratal.cli.data import data
+from stratal.cli.defects import defects
 from stratal.cli.demo import demo
 from stratal.cli.drive import drive
 from stratal.cli.evaluate import evaluate
@@ -19,7 +20,7 @@ from stratal.cli.label import label
 from stratal.cli.mc import mc
 from stratal.cli.md import md
 from stratal.cli.neb import neb
-from stratal.cli.properties import defects, elastic, phonons
+from stratal.cli.properties import elastic, phonons
 from stratal.cli.relax import relax
 from stratal.cli.train import train
 from stratal.errors import InputError

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from stratal.cli.defects import of_elements
+
 
 def mc(
     potential: Annotated[str, typer.Argument(help="library of strata, or emt")],
@@ -59,7 +61,7 @@ def mc(
         "sweeps": sweeps,
         "temperature": temperature,
         "temperature_end": temperature_end,
-        "chemical_potentials": potentials_of(chemical_potential),
+        "chemical_potentials": of_elements(chemical_potential) or None,
         "between": between,
         "replicas": replicas,
         "seed": seed,
@@ -82,21 +84,3 @@ def mc(
     Console().print(table)
     if json_file:
         write_json(json_file, {"folder": str(output), "sweeps": done.n_sweeps, "systems": rows})
-
-
-def potentials_of(words: list[str] | None) -> dict[str, float] | None:
-    """Chemical potentials from words such as ``Cu=-0.1``."""
-    from stratal.errors import InputError
-
-    if not words:
-        return None
-    found = {}
-    for word in words:
-        symbol, _, value = word.partition("=")
-        try:
-            found[symbol] = float(value)
-        except ValueError:
-            raise InputError(
-                f"--chemical-potential {word!r}: give an element and eV, such as Cu=-0.1."
-            ) from None
-    return found

@@ -96,57 +96,6 @@ def phonons(
             drawn.savefig(path, format=figure.suffix.lstrip(".") or "png")
 
 
-def defects(
-    potential: Annotated[str, typer.Argument(help="library of strata, or emt")],
-    structure: Annotated[Path, typer.Argument(help="an element's conventional cell")],
-    repeats: Annotated[list[int] | None, typer.Option(help="of the cell, for vacancies")] = None,
-    planes: Annotated[list[str] | None, typer.Option(help="Miller indices of surfaces")] = None,
-    layers: Annotated[int, typer.Option(help="of the slabs")] = 9,
-    relax: Annotated[bool, typer.Option(help="relax positions and cell first")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="energies, as JSON")] = None,
-) -> None:
-    """Energies of vacancies and surfaces of an element's crystal.
-
-    Example: stratal defects lib Cu.extxyz --planes 100 --planes 111 --json defects.json
-
-    Vacancies in supercells of the sizes in --repeats (2, 3, 4) and in the limit of large ones;
-    surfaces (100, 110, 111) in J/m².
-    """
-    import numpy as np
-    from ase.units import J, m
-    from rich.console import Console
-    from rich.table import Table
-
-    from stratal.errors import InputError
-    from stratal.files import write_json
-    from stratal.md.defects import in_the_limit, surface_energies, vacancy_energies
-
-    model, crystals = opened(potential, structure, relax)
-    if len(crystals) != 1:
-        raise InputError(f"{structure}: {len(crystals)} structures; give a file with one crystal.")
-    (crystal,) = crystals
-    counts, names = repeats or [2, 3, 4], planes or ["100", "110", "111"]
-    if wrong := [name for name in names if not (len(name) == 3 and name.isdigit())]:
-        raise InputError(f"plane {wrong[0]!r}: give three digits, such as 111.")
-    vacancies = vacancy_energies(crystal, model, counts)
-    sizes = [len(crystal) * count**3 for count in counts]
-    indices = [(int(name[0]), int(name[1]), int(name[2])) for name in names]
-    surfaces = surface_energies(crystal, model, indices, layers) / (J / m**2)
-    table = Table("defect", "energy")
-    by_size = zip(sizes, vacancies, strict=True)
-    rows = {f"vacancy in {size} sites": f"{energy:.3f} eV" for size, energy in by_size}
-    if len(counts) > 1:
-        rows["vacancy, extrapolated"] = f"{in_the_limit(vacancies, np.array(sizes)):.3f} eV"
-    rows |= {f"surface {n}": f"{e:.3f} J/m²" for n, e in zip(names, surfaces, strict=True)}
-    for row in rows.items():
-        table.add_row(*row)
-    Console().print(table)
-    if json_file:
-        found = {"vacancies_eV": dict(zip(map(str, sizes), vacancies.tolist(), strict=True))}
-        found |= {"surfaces_J_per_m2": dict(zip(names, surfaces.tolist(), strict=True))}
-        write_json(json_file, {"crystal": crystal.get_chemical_formula(), **found})
-
-
 def opened(potential: str, structures: Path, relax: bool) -> tuple[Any, list[Any]]:
     """The potential and the crystals, at rest if asked."""
     from stratal.files import read_frames
