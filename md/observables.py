@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.integrate import trapezoid
 
-from stratal.descriptors.host_list import find_edges
-from stratal.descriptors.structures import Structures
 from stratal.errors import InputError
 from stratal.md.dynamics.trajectory import Trajectory
+from stratal.md.radial_distribution import distribution_by_species
 
 
 class Mean(NamedTuple):
@@ -137,6 +136,8 @@ def radial_distribution(
 ) -> Curve:
     """g(r) of a system, all species alike, over the frames.
 
+    By pairs of species: `stratal.md.radial_distribution.distribution_by_species`.
+
     Args:
         trajectory: with frames, of systems periodic in three directions.
         number: which system.
@@ -150,22 +151,9 @@ def radial_distribution(
         raise InputError("the trajectory has no frames. Run with frame_every above 0.")
     if not trajectory.pbc[number].all():
         raise InputError("g(r) is of systems periodic in three directions.")
-    edges_of_bins = np.linspace(0, cutoff, n_bins + 1)
-    counts = np.zeros(n_bins)
-    ideal = np.zeros(n_bins)
-    shells = 4 / 3 * np.pi * np.diff(edges_of_bins**3)
-    for frame in range(len(trajectory.frame_steps)):
-        atoms = trajectory.atoms(frame, number)
-        structures = Structures.from_atoms(atoms)
-        edges = find_edges(structures, cutoff, shortest=0.0)
-        vectors = (
-            atoms.positions[edges.senders]
-            - atoms.positions[edges.receivers]
-            + edges.shifts @ atoms.cell.array
-        )
-        counts += np.histogram(np.linalg.norm(vectors, axis=1), edges_of_bins)[0]
-        ideal += shells * len(atoms) ** 2 / atoms.cell.volume
-    return Curve(0.5 * (edges_of_bins[1:] + edges_of_bins[:-1]), counts / ideal)
+    frames = (trajectory.atoms(frame, number) for frame in range(len(trajectory.frame_steps)))
+    found = distribution_by_species(frames, cutoff, n_bins)
+    return Curve(found.distances, found.total)
 
 
 def lindemann_ratio(positions: np.ndarray, nearest: float) -> float:
