@@ -3,6 +3,7 @@
 from stratal.files.atomic import atomic_path, write_bytes, write_json, write_text
 from stratal.files.checkpoint import Checkpoint, StopFlag, interruptible
 from stratal.files.extxyz import as_voigt, read_frames, write_frames
+from stratal.files.formats import write_structures
 from stratal.files.hdf5 import digest, read_hdf5, write_hdf5
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "write_frames",
     "write_hdf5",
     "write_json",
+    "write_structures",
     "write_text",
 ]
