@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import spglib
 from ase import Atoms
 
 from stratal.errors import InputError
 from stratal.md.coordinates import Coordinates
+from stratal.md.crystal_symmetry import dataset
 
 
 @jax.tree_util.register_dataclass
@@ -56,25 +56,18 @@ def operations_of(atoms: Atoms, tolerance: float = 1e-3) -> tuple[np.ndarray, np
     Raises:
         InputError: not a crystal, or spglib does not find its group.
     """
-    name = atoms.get_chemical_formula()
-    if not atoms.pbc.all():
-        raise InputError(f"{name}: symmetry is kept of crystals, periodic in three directions.")
+    found = dataset(atoms, tolerance)
     fractional = atoms.get_scaled_positions(wrap=False)
-    try:
-        found = spglib.get_symmetry((atoms.cell.array, fractional, atoms.numbers), tolerance)
-    except spglib.SpglibError:  # which versions before 3 tell by None
-        found = None
-    if found is None:
-        raise InputError(f"{name}: no space group found within {tolerance} Å. Check the structure.")
     columns = atoms.cell.array.T
-    rotations = columns @ found["rotations"] @ np.linalg.inv(columns)
+    rotations = columns @ found.rotations @ np.linalg.inv(columns)
     images = []
-    for rotation, translation in zip(found["rotations"], found["translations"], strict=True):
+    for rotation, translation in zip(found.rotations, found.translations, strict=True):
         moved = fractional @ rotation.T + translation
         apart = moved[:, None] - fractional[None]
         lengths = np.linalg.norm((apart - np.round(apart)) @ atoms.cell.array, axis=2)
         lengths[atoms.numbers[:, None] != atoms.numbers[None]] = np.inf
         images.append(lengths.argmin(axis=1))
         if len(set(images[-1])) != len(atoms):
+            name = atoms.get_chemical_formula()
             raise InputError(f"{name}: symmetry within {tolerance} Å is ambiguous. Lower it.")
     return rotations, np.array(images)
