@@ -8,8 +8,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import phonopy
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from phonopy import Phonopy
@@ -91,6 +93,29 @@ def phonons(
     found.forces = forces
     found.produce_force_constants()
     found.symmetrize_force_constants()
+    return found
+
+
+def read_phonons(path: str | Path) -> Phonopy:
+    """Force constants from phonopy's YAML, such as ``stratal phonons`` writes.
+
+    Raises:
+        InputError: no such file, not of phonopy, no forces in it.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; expected phonopy's YAML. Correct the path.")
+    try:
+        found = phonopy.load(path, log_level=0)
+    except Exception as error:  # its parser raises many kinds
+        raise InputError(
+            f"{path}: phonopy cannot read it ({type(error).__name__}: {error}). Give the YAML that "
+            f"stratal phonons or phonopy wrote."
+        ) from error
+    if found.force_constants is None:
+        raise InputError(
+            f"{path}: no force constants in it. Write it with stratal phonons, or with phonopy's "
+            f"--include-fc."
+        )
     return found
 
 
