@@ -1,5 +1,6 @@
 """Atoms that move, and properties that follow from it."""
 
+from stratal.md.crystal_symmetry import SpaceGroup, space_group, standard_cell
 from stratal.md.dynamics.run import run_md
 from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.trajectory import Trajectory
@@ -9,8 +10,10 @@ from stratal.md.monte_carlo.record import Record
 from stratal.md.monte_carlo.run import run_mc
 from stratal.md.monte_carlo.settings import MCConfig
 from stratal.md.phonons import Thermal, frequencies_at, phonons, thermal
+from stratal.md.radial_distribution import RadialDistribution, distribution_by_species
 from stratal.md.relax import relax, relax_each, relax_on
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
+from stratal.md.similarity import Smearing, fingerprints, similarities
 
 __all__ = [
     "ElasticTensor",
@@ -18,13 +21,18 @@ __all__ = [
     "MCConfig",
     "MDConfig",
     "Outcome",
+    "RadialDistribution",
     "Record",
     "RelaxConfig",
     "Relaxed",
+    "Smearing",
+    "SpaceGroup",
     "Thermal",
     "Trajectory",
+    "distribution_by_species",
     "elastic_tensor",
     "equation_of_state",
+    "fingerprints",
     "frequencies_at",
     "phonons",
     "relax",
@@ -32,5 +40,8 @@ __all__ = [
     "relax_on",
     "run_mc",
     "run_md",
+    "similarities",
+    "space_group",
+    "standard_cell",
     "thermal",
 ]

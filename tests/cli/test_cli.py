@@ -33,7 +33,9 @@ PUBLISHED = {
 }
 COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "relax", "md", "mc",
             "neb", "drive", "elastic", "phonons", "defects", "import maise", "import n2p2",
-            "export maise", "export n2p2")  # fmt: skip
+            "export maise", "export n2p2", "structure info", "structure rdf", "structure compare",
+            "structure symmetrize", "structure primitive", "structure conventional",
+            "structure supercell", "structure shift", "structure convert")  # fmt: skip
 
 
 def run(*arguments) -> str:

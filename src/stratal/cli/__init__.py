@@ -22,6 +22,7 @@ from stratal.cli.md import md
 from stratal.cli.neb import neb
 from stratal.cli.properties import elastic, phonons
 from stratal.cli.relax import relax
+from stratal.cli.structure import structure
 from stratal.cli.train import train
 from stratal.errors import InputError
 
@@ -42,6 +43,7 @@ for command in (
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
 app.add_typer(journal, name="journal")
+app.add_typer(structure, name="structure")
 
 
 @app.callback(invoke_without_command=True)

@@ -73,7 +73,7 @@ def phonons(
     from stratal.files import atomic_path
     from stratal.md.phonons import bands, density_of_states, thermal
     from stratal.md.phonons import phonons as computed
-    from stratal.report.figures import bands_figure
+    from stratal.report.figures import bands_figure, write_figure
 
     model, crystals = opened(potential, structure, relax)
     if len(crystals) != 1:
@@ -92,8 +92,7 @@ def phonons(
     )
     if figure:
         drawn = bands_figure(*vars(lines).values(), density_of_states(found))
-        with atomic_path(figure) as path:
-            drawn.savefig(path, format=figure.suffix.lstrip(".") or "png")
+        write_figure(figure, drawn)
 
 
 def opened(potential: str, structures: Path, relax: bool) -> tuple[Any, list[Any]]:

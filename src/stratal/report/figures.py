@@ -6,9 +6,13 @@ Matplotlib's objects only: no pyplot, no global state, no display needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from stratal.errors import InputError
+from stratal.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,6 +204,48 @@ def bands_figure(
     for ax in (left, right):
         ax.set_ylim(1.05 * lowest, 1.05 * highest)
     return figure
+
+
+def radial_distribution_figure(
+    distances: np.ndarray, curves: Mapping[str, np.ndarray], quantity: str = "g(r)"
+) -> Figure:
+    """Radial distributions one over the other, the first, of all, behind those of its parts.
+
+    Args:
+        distances: ``(n,)``, Å.
+        curves: name to ``(n,)``.
+        quantity: what they are.
+    """
+    figure, (ax,) = new_figure(width=5.0)
+    for index, (name, values) in enumerate(curves.items()):
+        look = {"color": PALETTE[(index - 1) % len(PALETTE)], "linewidth": 1.1}
+        if index == 0:
+            look = {"color": "#BBBBBB", "linewidth": 3.0}
+        ax.plot(distances, values, label=name, **look)
+    if quantity == "g(r)":
+        ax.axhline(1.0, color="#888888", linewidth=0.8, zorder=0)
+    ax.set_xlim(0, distances[-1])
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("distance (Å)")
+    ax.set_ylabel(quantity)
+    _legend(ax, loc="upper right")
+    return figure
+
+
+def write_figure(path: str | Path, figure: Figure) -> None:
+    """Write a figure atomically, in the format of the file's suffix; PNG without one.
+
+    Raises:
+        InputError: a format that matplotlib does not write, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lstrip(".").lower() or "png"
+    if suffix not in (known := figure.canvas.get_supported_filetypes()):
+        raise InputError(
+            f"{path}: no figures are written as {suffix!r}; known are {', '.join(sorted(known))}. "
+            f"Give another suffix."
+        )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=suffix)
 
 
 def _style(ax: Axes) -> None:
