@@ -19,12 +19,17 @@ class Prototype(NamedTuple):
 
     cell: tuple[tuple[float, float, float], ...]  # rows, in any unit
     sites: tuple[tuple[float, float, float], ...]  # fractional
-    kinds: str  # a or b by site
+    kinds: str  # a, b or c by site
 
     @property
     def n_elements(self) -> int:
-        """1 or 2."""
+        """1 to 3."""
         return len(set(self.kinds))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Sites of each element."""
+        return tuple(self.kinds.count(kind) for kind in sorted(set(self.kinds)))
 
 
 CUBE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -72,6 +77,10 @@ PROTOTYPES = {
         (ORIGIN, (0.5, 0.5, 0.0), (0.75, 0.25, 0.5), (0.25, 0.75, 0.5)),
         "abbb",
     ),  # Al3Ti at c = 2a, where its atoms sit on fcc
+    "C1b": Prototype(FCC, (ORIGIN, (0.25, 0.25, 0.25), CENTER), "abc"),  # MgAgAs, half-Heusler
+    "L21": Prototype(
+        FCC, (ORIGIN, CENTER, (0.25, 0.25, 0.25), (0.75, 0.75, 0.75)), "abcc"
+    ),  # AlMnCu2, Heusler
 }
 
 
@@ -80,7 +89,7 @@ def prototype(name: str, elements: Sequence[str], volume: float) -> Atoms:
 
     Args:
         name: such as ``"L12"``; `PROTOTYPES` has them.
-        elements: one symbol, or two: the first on the site a, the rarer one.
+        elements: one symbol, or two or three: those on the sites a, b, c, the rarest first.
         volume: Å³ for each atom.
 
     Raises:
@@ -94,7 +103,7 @@ def prototype(name: str, elements: Sequence[str], volume: float) -> Atoms:
             f"prototype {name} has {found.n_elements} element(s), found {list(elements)}. Give "
             f"as many."
         )
-    symbols = [elements[kind == "b"] for kind in found.kinds]
+    symbols = [elements["abc".index(kind)] for kind in found.kinds]
     cell = np.array(found.cell)
     cell *= (volume * len(symbols) / abs(np.linalg.det(cell))) ** (1 / 3)
     return Atoms(symbols, scaled_positions=found.sites, cell=cell, pbc=True)
