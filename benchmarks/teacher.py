@@ -54,11 +54,10 @@ def element(symbol: str, potential, guess: float) -> list[tuple[str, str, float]
     from stratal.md import elastic_tensor, equation_of_state, frequencies_at, phonons, relax
     from stratal.md.point_defects import defect_energies, vacancy
     from stratal.md.surfaces import surface_energies
-    from stratal.potentials import StratalCalculator
 
     (result,) = relax([bulk(symbol, "fcc", a=guess, cubic=True)], potential, fmax=1e-4)
     crystal = result.atoms
-    curve = equation_of_state(crystal, StratalCalculator(potential))
+    curve = equation_of_state(crystal, potential)
     tensor = elastic_tensor(crystal, potential, strain=4e-3).constants / GPa
     lattice = phonons(crystal, potential, (2, 2, 2), displacement=0.02)
     hole = defect_energies(crystal, [vacancy(crystal)], potential, repeats=(2,))[0, 0]

@@ -5,7 +5,7 @@ from stratal.md.dynamics.run import run_md
 from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.trajectory import Trajectory
 from stratal.md.elasticity import ElasticTensor, elastic_tensor
-from stratal.md.equation_of_state import EquationOfState, equation_of_state
+from stratal.md.equation_of_state import EquationOfState, equation_of_state, equations_of_state
 from stratal.md.monte_carlo.record import Record
 from stratal.md.monte_carlo.run import run_mc
 from stratal.md.monte_carlo.settings import MCConfig
@@ -33,6 +33,7 @@ __all__ = [
     "elastic_tensor",
     "equation_of_state",
     "fingerprints",
+    "equations_of_state",
     "frequencies_at",
     "phonons",
     "relax",

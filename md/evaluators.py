@@ -76,15 +76,15 @@ class ByCalculator:
         self.calculator, self.max_steps = calculator, max_steps
 
     def evaluate(self, frames: Sequence[Atoms]) -> Predictions:
-        """By the calculator; the stress of what is not periodic is NaN."""
+        """By the calculator; a stress that it cannot tell is NaN."""
         energies, forces, stresses = [], [], []
         for frame in frames:
             atoms = frame.copy()
             atoms.calc = self.calculator
             energies.append(atoms.get_potential_energy())
             forces.append(atoms.get_forces())
-            periodic = atoms.cell.rank == 3
-            stresses.append(atoms.get_stress() if periodic else np.full(6, np.nan))
+            told = atoms.cell.rank == 3 and "stress" in self.calculator.implemented_properties
+            stresses.append(atoms.get_stress() if told else np.full(6, np.nan))
         return Predictions(np.array(energies), tuple(forces), np.array(stresses))
 
     def relaxed(self, frames: Sequence[Atoms], fmax: float, cell: CellMode) -> list[Atoms]:

@@ -17,11 +17,12 @@ from ase.md.verlet import VelocityVerlet
 
 from stratal.demo.samples import LATTICE, alloyed, compounds, elemental
 from stratal.files import write_frames
-from stratal.md.equation_of_state import EquationOfState, equation_of_state
+from stratal.md.equation_of_state import EquationOfState, equations_of_state
 from stratal.potentials.assess import assess
 from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.data import LabelledData, read_labelled
 from stratal.potentials.data.label import compute
+from stratal.potentials.evaluate import Potential
 from stratal.potentials.library import Library
 from stratal.potentials.training import (
     TrainConfig,
@@ -59,9 +60,8 @@ def run_demo(folder: str | Path) -> Path:
     library = Library.open(folder / "library")
     write_cards(library, trained)
     describe_training(report, library, trained, training, test)
-    calculator = StratalCalculator(library)
-    compare_crystals(report, calculator)
-    run_dynamics(report, calculator)
+    compare_crystals(report, library.potential())
+    run_dynamics(report, StratalCalculator(library))
     report.section("How long it took").metrics({"seconds": round(time.perf_counter() - began)})
     path = folder / "report.html"
     report.write(path)
@@ -99,16 +99,14 @@ def describe_training(
     add_assessment(report, assess(library, test), "Errors on structures kept apart")
 
 
-def compare_crystals(report: Report, calculator: StratalCalculator) -> None:
+def compare_crystals(report: Report, potential: Potential) -> None:
     """Lattice constants, bulk moduli and formation energies beside the teacher's."""
     crystals = [(symbol, bulk(symbol, "fcc", a=LATTICE[symbol])) for symbol in ("Cu", "Ag")]
     crystals += compounds()
-    found: dict[str, tuple[EquationOfState, EquationOfState]] = {}
-    rows = []
-    for name, crystal in progress(crystals, "equations of state"):
-        own, teacher = (equation_of_state(crystal, calc) for calc in (calculator, EMT()))
-        found[name] = own, teacher
-        rows.append([name, *elastic_row(own, teacher)])
+    pairs = (equations_of_state([c for _, c in crystals], by) for by in (potential, EMT()))
+    names = [name for name, _ in crystals]
+    found = dict(zip(names, zip(*pairs, strict=True), strict=True))
+    rows = [[name, *elastic_row(own, teacher)] for name, (own, teacher) in found.items()]
     section = report.section("Crystals beside the teacher")
     columns = ["volume (Å³/atom)", "EMT", "cubic a (Å)", "EMT", "bulk modulus (GPa)", "EMT"]
     section.table(["crystal", *columns], rows)
