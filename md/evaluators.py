@@ -16,6 +16,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from stratal.errors import InputError
+from stratal.md.neb import Path, minimum_energy_paths
 from stratal.md.relax import relax
 from stratal.md.relaxation.entries import CellMode
 from stratal.potentials.batch import Predictions, predict_frames
@@ -45,6 +46,10 @@ class Evaluator(Protocol):
         """
         ...
 
+    def paths(self, ends: Sequence[Sequence[Atoms]], **settings: Any) -> list[Path]:
+        """Paths of least energy between minima, with settings of `NEBConfig`."""
+        ...
+
 
 class ByPotential:
     """Many structures at once on this process's device."""
@@ -67,6 +72,10 @@ class ByPotential:
                     f"nearer to a minimum, or give a larger fmax."
                 )
         return [result.atoms for result in results]
+
+    def paths(self, ends: Sequence[Sequence[Atoms]], **settings: Any) -> list[Path]:
+        """All images of all paths at once."""
+        return minimum_energy_paths(ends, self.potential, **settings)
 
 
 class ByCalculator:
@@ -101,6 +110,10 @@ class ByCalculator:
                 )
             found.append(atoms)
         return found
+
+    def paths(self, ends: Sequence[Sequence[Atoms]], **settings: Any) -> list[Path]:
+        """By ASE's NEB."""
+        return minimum_energy_paths(ends, self.calculator, **settings)
 
 
 def evaluator(source: Potential | BaseCalculator | Evaluator) -> Evaluator:

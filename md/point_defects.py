@@ -20,7 +20,7 @@ from scipy.spatial import QhullError, Voronoi
 from stratal.descriptors.host_list import edges_of_system
 from stratal.errors import InputError
 from stratal.md.evaluators import Evaluator, evaluator
-from stratal.md.neb import Path, minimum_energy_paths
+from stratal.md.neb import Path
 from stratal.md.relaxation.symmetry import operations_of
 from stratal.potentials.evaluate import Potential
 
@@ -271,7 +271,7 @@ def neighbor_of(crystal: Atoms, site: int, shell: int) -> tuple[int, tuple[int, 
 
 def migration(
     crystal: Atoms,
-    source: Potential | BaseCalculator,
+    source: Potential | BaseCalculator | Evaluator,
     repeat: int = 3,
     site: int = 0,
     n_images: int = 3,
@@ -297,6 +297,7 @@ def migration(
         end = both.copy()
         end.append(Atom(symbol, place @ crystal.cell.array))
         ends.append(end)
-    ends = evaluator(source).relaxed(ends, fmax, "fixed")
-    (path,) = minimum_energy_paths([ends], source, n_images=n_images, fmax=fmax)
+    evaluate = evaluator(source)
+    ends = evaluate.relaxed(ends, fmax, "fixed")
+    (path,) = evaluate.paths([ends], n_images=n_images, fmax=fmax)
     return path

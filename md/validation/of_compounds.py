@@ -15,7 +15,7 @@ from stratal.md.point_defects import antisites, defect_energies, kinds_of_sites,
 from stratal.md.prototypes import PROTOTYPES, prototype
 from stratal.md.similarity import fingerprints
 from stratal.md.validation.measured import Measured
-from stratal.md.validation.of_elements import SYMMETRY, energy_of, of_crystal, volume_of
+from stratal.md.validation.of_elements import SYMMETRY, at_rest, energies_of, of_crystal, volume_of
 from stratal.md.validation.settings import ValidationConfig
 
 ROUNDING = 1e-9
@@ -37,38 +37,36 @@ def measure_compounds(
         chosen: crystals of the elements by symbol, and the compound that others looked at.
     """
     found = Measured()
-    grounds: dict[str, tuple[float, float]] = {}  # energy (eV) and volume (Å³) of an atom
-    with found.group("elements"):
-        for symbol in symbols:
-            structure = config.structures.get(symbol) or chosen.get(symbol, "A1")
-            volume = config.volumes.get(symbol) or volume_of(symbol)
-            crystal = prototype(structure, [symbol], volume)
-            (crystal,) = evaluate.relaxed([crystal], config.fmax, "free")
-            grounds[symbol] = energy_of(crystal, evaluate), crystal.cell.volume / len(crystal)
-    if len(grounds) < len(symbols):
+    elements = {
+        symbol: prototype(
+            config.structures.get(symbol) or chosen.get(symbol, "A1"),
+            [symbol],
+            config.volumes.get(symbol) or volume_of(symbol),
+        )
+        for symbol in symbols
+    }
+    elements = at_rest(found, elements, evaluate, config)
+    if len(elements) < len(symbols):
         return found
-    compounds = candidates(symbols, {s: volume for s, (_, volume) in grounds.items()})
-    relaxed: dict[str, Atoms] = {}
-    formation: dict[str, float] = {}
-    for name, start in compounds.items():
-        with found.group(name):
-            (atoms,) = evaluate.relaxed([start], config.fmax, "free")
-            apart = np.mean([grounds[symbol][0] for symbol in atoms.symbols])
-            relaxed[name], formation[name] = atoms, energy_of(atoms, evaluate) - float(apart)
-            found.add("formation", f"formation energy {name}", formation[name], "eV/atom")
-            volume = atoms.cell.volume / len(atoms)
-            found.add("volume", f"volume {name}", volume, "Å³/atom")
+    grounds = dict(zip(elements, energies_of(list(elements.values()), evaluate), strict=True))
+    volumes = {symbol: atoms.cell.volume / len(atoms) for symbol, atoms in elements.items()}
+    relaxed = at_rest(found, candidates(symbols, volumes), evaluate, config)
     if not relaxed:
         return found
+    formation: dict[str, float] = {}
+    energies = energies_of(list(relaxed.values()), evaluate)
+    for (name, atoms), energy in zip(relaxed.items(), energies, strict=True):
+        formation[name] = float(energy - np.mean([grounds[symbol] for symbol in atoms.symbols]))
+        found.add("formation", f"formation energy {name}", formation[name], "eV/atom")
+        found.add("volume", f"volume {name}", atoms.cell.volume / len(atoms), "Å³/atom")
     label = "-".join(symbols)
     best = chosen.get(label) or min(formation, key=lambda name: formation[name])
     found.chosen[label] = best
     if best in relaxed:
-        reservoirs = {symbol: energy for symbol, (energy, _) in grounds.items()}
         crystal = standard_cell(relaxed[best], False, SYMMETRY)
         of_crystal(found, crystal, evaluate, config)
         if "point defects" not in config.skip:
-            defects_of(found, crystal, evaluate, reservoirs)
+            defects_of(found, crystal, evaluate, grounds)
     return found
 
 
@@ -80,21 +78,30 @@ def candidates(symbols: Sequence[str], volumes: dict[str, float]) -> dict[str, A
         volumes: of an atom of each element, Å³; compounds begin at their mean.
     """
     found: dict[str, Atoms] = {}
-    elements = [atomic_numbers[symbol] for symbol in symbols]
     for name, kind in PROTOTYPES.items():
-        if kind.n_elements != len(symbols):
-            continue
-        known: list[np.ndarray] = []
-        for order in permutations(sorted(symbols)):
-            mean = np.average([volumes[symbol] for symbol in order], weights=kind.counts)
-            crystal = prototype(name, order, float(mean))
-            (vector,) = fingerprints([crystal], elements=elements)
-            if any(vector @ other > 1 - ROUNDING for other in known):
-                continue  # its sites are alike: the same compound once more
+        if kind.n_elements == len(symbols):
+            arranged = arrangements(name, symbols, volumes)
+            formulas = [c.get_chemical_formula(empirical=True) for c in arranged.values()]
+            for (order, crystal), formula in zip(arranged.items(), formulas, strict=True):
+                sites = f" ({'-'.join(order)})" if formulas.count(formula) > 1 else ""
+                found[f"{name} {formula}{sites}"] = crystal
+    return found
+
+
+def arrangements(
+    name: str, symbols: Sequence[str], volumes: dict[str, float]
+) -> dict[tuple[str, ...], Atoms]:
+    """All different ways to put elements on the sites of a prototype, by their order."""
+    elements = [atomic_numbers[symbol] for symbol in symbols]
+    found: dict[tuple[str, ...], Atoms] = {}
+    known: list[np.ndarray] = []
+    for order in permutations(sorted(symbols)):
+        mean = np.average([volumes[s] for s in order], weights=PROTOTYPES[name].counts)
+        crystal = prototype(name, order, float(mean))
+        (vector,) = fingerprints([crystal], elements=elements)
+        if not any(vector @ other > 1 - ROUNDING for other in known):  # else sites are alike
             known.append(vector)
-            counts = zip(order, kind.counts, strict=True)
-            formula = "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in counts)
-            found[f"{name} {formula}"] = crystal
+            found[order] = crystal
     return found
 
 

@@ -54,7 +54,7 @@ class Thresholds:
 class ValidationConfig:
     """What is computed; each field is a key of the ``[validate]`` table."""
 
-    # Crystal of each element, such as Cu = "A1"; by default that of the lowest energy.
+    # Crystal of each element, such as Cu = "A1"; by default that of nature.
     structures: dict[str, str] = field(default_factory=dict)
     volumes: dict[str, float] = field(default_factory=dict)  # to begin at, Å³ per atom
     skip: tuple[str, ...] = ()  # groups of properties that are left out

@@ -24,6 +24,7 @@ from stratal.cli.properties import elastic, phonons
 from stratal.cli.relax import relax
 from stratal.cli.structure import structure
 from stratal.cli.train import train
+from stratal.cli.validate import validate
 from stratal.errors import InputError
 
 __all__ = ["app", "main"]
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, data, label, train, evaluate, info),
-    *(relax, md, mc, neb, drive, elastic, phonons, defects),
+    *(relax, md, mc, neb, drive, elastic, phonons, defects, validate),
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)

@@ -79,7 +79,11 @@ def checked(
 
 
 def settings_of(
-    cls: type[Settings], name: str, path: str | Path | None, given: dict[str, Any]
+    cls: type[Settings],
+    name: str,
+    path: str | Path | None,
+    given: dict[str, Any],
+    tables: Collection[str] = (),
 ) -> Settings:
     """Settings from the table ``[name]`` of a TOML file, and others that count more.
 
@@ -88,12 +92,15 @@ def settings_of(
         name: of the table.
         path: the file; None for none.
         given: by key, from a command's options; None where one was not given.
+        tables: that may stand in the file; by default this one alone.
 
     Raises:
         InputError: no such file, not TOML, an unknown key or a wrong value.
     """
     table: dict[str, Any] = {}
     if path is not None:
-        table = read_toml(path, [name], f"settings stand in the table [{name}].").get(name, {})
+        known = tables or [name]
+        words = " and ".join(f"[{each}]" for each in known)
+        table = read_toml(path, known, f"settings stand in {words}.").get(name, {})
     table |= {key: value for key, value in given.items() if value is not None}
     return checked(cls, table, str(path or name), name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stratal.report.figures import PALETTE, new_figure
+from stratal.report.figures import MARKERS, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,3 +65,41 @@ def draw(ax: Axes, curve: Curve, number: int, count: int, name: str) -> None:
     color = "#888888" if is_reference else PALETTE[number]
     style = "--" if is_reference else "-"
     ax.plot(*curve, style, color=color, linewidth=1.2, label=name, zorder=1 if is_reference else 2)
+
+
+def branches_figure(branches: Mapping[str, Sequence[Curve]], y_label: str) -> Figure:
+    """Phonon branches of several things along the same path, the reference last and grey.
+
+    Args:
+        branches: by name, a curve for each branch against the place on the path, 0 to 1.
+        y_label: with unit.
+    """
+    figure, (ax,) = new_figure(width=6.0)
+    for number, (name, curves) in enumerate(branches.items()):
+        for place, curve in enumerate(curves):
+            draw(ax, curve, number, len(branches), name if place == 0 else "_")
+    ax.set(xlabel="path through the zone", ylabel=y_label, xlim=(0, 1))
+    ax.set_xticks([])
+    ax.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def scatter_figure(points: Mapping[str, np.ndarray], x_label: str, y_label: str) -> Figure:
+    """Points of several things about the diagonal.
+
+    Args:
+        points: by name, ``(n, 2)``.
+        x_label: with unit.
+        y_label: with unit.
+    """
+    figure, (ax,) = new_figure()
+    for number, (name, xy) in enumerate(points.items()):
+        ax.plot(*xy.T, MARKERS[number], color=PALETTE[number], markersize=4, label=name)
+    ends = np.concatenate([xy[np.isfinite(xy).all(axis=1)] for xy in points.values()])
+    low, high = float(ends.min()), float(ends.max())
+    ax.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)
+    ax.axhline(0, color="0.85", linewidth=0.6, zorder=0)
+    ax.axvline(0, color="0.85", linewidth=0.6, zorder=0)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.legend(fontsize=7, frameon=False)
+    return figure

@@ -44,8 +44,18 @@ class Section:
         pairs = [[str(name), _cell(value)] for name, value in metrics.items()]
         return self._add(kind="metrics", metrics=pairs)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Section:
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        lights: Sequence[int] = (),
+    ) -> Section:
         """Add a table; columns of numbers stand to the right.
+
+        Args:
+            columns: their heads.
+            rows: their values.
+            lights: numbers of the columns whose values are green, amber or red.
 
         Raises:
             ValueError: a row of another length than ``columns``.
@@ -62,7 +72,8 @@ class Section:
             for column in range(len(columns))
         ]
         cells = [[_cell(value) for value in row] for row in rows]
-        return self._add(kind="table", columns=list(columns), rows=cells, numeric=numeric)
+        content = {"columns": list(columns), "rows": cells, "numeric": numeric}
+        return self._add(kind="table", **content, lights=list(lights))
 
     def figure(self, figure: Figure, caption: str) -> Section:
         """Add a Matplotlib figure, as PNG; the caption is its description as well."""
