@@ -28,9 +28,12 @@ from stratal.md.validation.of_compounds import measure_compounds
 from stratal.md.validation.of_elements import measure_element
 from stratal.md.validation.report import report_of
 from stratal.md.validation.settings import Thresholds, ValidationConfig
+from stratal.potentials.compiled import forget_programs
 from stratal.potentials.evaluate import Potential
 from stratal.potentials.library import Library
 from stratal.progress import Progress
+
+VALUES = "values.json"
 
 # What is looked at: a library, a potential, a calculator; of a reference also a file of values.
 Source = Library | Potential | BaseCalculator
@@ -111,6 +114,8 @@ def validate(
     known: dict[str, Measured] | None = None
     ways: list[tuple[str, Callable[[tuple[str, ...]], Measured]]] = []
     if isinstance(reference, str | Path):
+        if Path(reference).resolve() == (folder / VALUES).resolve():
+            raise InputError(f"{reference}: would be overwritten. Give another folder for output.")
         known = read_values(reference)
     elif reference is not None:
         known = {}
@@ -128,6 +133,7 @@ def validate(
                 for key, value in found.chosen.items():
                     chosen.setdefault(key, value)  # the first, the reference, decides
                 bar.update(1, stratum=f"{name} of {who}")
+            forget_programs()
     names = tuple("-".join(symbols) for symbols in strata)
     looked_at = known if known is not None else next(iter(measured.values()))
     by_subject = {
@@ -149,7 +155,7 @@ def validate(
     found = Validation(folder, names, measured, as_rows(by_subject))
     write_json(folder / "report.json", as_content(found, config, thresholds))
     write_json(
-        folder / "values.json",
+        folder / VALUES,
         {name: one.as_json() for name, one in measured[next(iter(subjects))].items()},
     )
     summary = {who: counts(rows) for who, rows in by_subject.items()}

@@ -68,15 +68,18 @@ def test_a_file_of_values_is_a_reference_and_two_stand_beside_each_other(copper,
     path = tmp_path / "values.json"
     path.write_text(json.dumps(values))
     subjects = {"one": POTENTIAL, "two": POTENTIAL}
-    found = validate(subjects, ["Cu"], tmp_path, path, QUICK)
+    out = tmp_path / "out"
+    found = validate(subjects, ["Cu"], out, path, QUICK)
     lights = {row["property"]: row["one"]["light"] for row in found.rows}
     assert lights["C11"] == "amber" and lights["lattice constant a"] == "amber"
     assert lights["energy A2 above A1"] == "amber" and lights["bulk modulus"] == "green"
     assert lights["unheard of"] == "red"  # it could not be computed
     assert all(row["one"]["light"] == row["two"]["light"] for row in found.rows)
-    strict = validate(subjects, ["Cu"], tmp_path, path, QUICK, Thresholds(lattice=0.1))
+    strict = validate(subjects, ["Cu"], out, path, QUICK, Thresholds(lattice=0.1))
     lights = {row["property"]: row["one"]["light"] for row in strict.rows}
     assert lights["lattice constant a"] == "red"
+    with pytest.raises(InputError, match="would be overwritten"):
+        validate(subjects, ["Cu"], tmp_path, path, QUICK)
 
 
 def test_without_a_reference_nothing_is_judged(copper):
