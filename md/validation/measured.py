@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,6 +28,7 @@ class Measured:
 
     values: dict[str, Value] = field(default_factory=dict)
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)  # by figure and panel
+    ticks: dict[str, list[tuple[float, str]]] = field(default_factory=dict)  # by figure: named x
     failures: dict[str, str] = field(default_factory=dict)  # why a group of properties is absent
     chosen: dict[str, str] = field(default_factory=dict)  # such as an element's crystal
     seconds: float = 0.0
@@ -56,6 +57,7 @@ class Measured:
                 figure: {panel: [x.tolist(), y.tolist()] for panel, (x, y) in panels.items()}
                 for figure, panels in self.curves.items()
             },
+            "ticks": self.ticks,
             "failures": self.failures,
             "chosen": self.chosen,
             "seconds": self.seconds,
@@ -74,7 +76,6 @@ class Measured:
         for figure, panels in content.get("curves", {}).items():
             for panel, (x, y) in panels.items():
                 found.draw(figure, panel, np.array(x), np.array(y))
+        for figure, ticks in content.get("ticks", {}).items():
+            found.ticks[figure] = [(float(x), str(label)) for x, label in ticks]
         return found
-
-
-Group = Callable[..., None]

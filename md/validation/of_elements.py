@@ -175,6 +175,8 @@ def vibrations(
     lattice = phonons(crystal, evaluate, (config.supercell,) * 3, config.displacement)
     lines = bands(lattice)
     place = lines.distances / lines.distances[-1]
+    ticks = (lines.ticks / lines.distances[-1]).tolist()
+    found.ticks["Phonons"] = list(zip(ticks, lines.labels, strict=True))
     for mode in range(lines.frequencies.shape[1]):
         found.draw("Phonons", f"branch {mode + 1}", place, lines.frequencies[:, mode])
     cell = Atoms(cell=lattice.primitive.cell, pbc=True).cell

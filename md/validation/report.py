@@ -127,7 +127,9 @@ def add_figures(
         if not drawn:
             continue
         if figure == "Phonons":
-            picture = branches_figure({who: list(p.values()) for who, p in drawn.items()}, y_label)
+            branches = {who: list(panels.values()) for who, panels in drawn.items()}
+            ticks = measured[next(iter(drawn))][name].ticks.get(figure, [])
+            picture = branches_figure(branches, y_label, ticks)
         else:
             shared = [p for p in next(iter(drawn.values())) if all(p in d for d in drawn.values())]
             panels = {panel: [d[panel] for d in drawn.values()] for panel in shared}

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Subject:
             if isinstance(potential, Library):
                 potential = potential.potential(*symbols)
             own = leaves_of(potential)
-        return digest({"own": own, "settings": repr(sorted(settings.items()))})
+        words = repr(sorted(settings.items()))
+        return digest({"own": own, "settings": words, "version": version("stratal")})
 
 
 @dataclass(frozen=True)

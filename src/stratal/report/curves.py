@@ -67,19 +67,26 @@ def draw(ax: Axes, curve: Curve, number: int, count: int, name: str) -> None:
     ax.plot(*curve, style, color=color, linewidth=1.2, label=name, zorder=1 if is_reference else 2)
 
 
-def branches_figure(branches: Mapping[str, Sequence[Curve]], y_label: str) -> Figure:
+def branches_figure(
+    branches: Mapping[str, Sequence[Curve]],
+    y_label: str,
+    ticks: Sequence[tuple[float, str]] = (),
+) -> Figure:
     """Phonon branches of several things along the same path, the reference last and grey.
 
     Args:
         branches: by name, a curve for each branch against the place on the path, 0 to 1.
         y_label: with unit.
+        ticks: places of special points, and their names.
     """
     figure, (ax,) = new_figure(width=6.0)
     for number, (name, curves) in enumerate(branches.items()):
         for place, curve in enumerate(curves):
             draw(ax, curve, number, len(branches), name if place == 0 else "_")
-    ax.set(xlabel="path through the zone", ylabel=y_label, xlim=(0, 1))
-    ax.set_xticks([])
+    ax.set(ylabel=y_label, xlim=(0, 1))
+    ax.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
+    for place, _ in ticks:
+        ax.axvline(place, color="0.85", linewidth=0.6, zorder=0)
     ax.legend(fontsize=7, frameon=False)
     return figure
 
