@@ -2,7 +2,7 @@
 
 Structures with formation energies below 1.5 eV/atom (against the lowest of each element) and
 forces below 15 eV/Å; every tenth, in an order shuffled by a fixed seed, is kept for the test.
-With ``--coupling full`` all weights are trained at once; with other couplings, each stratum
+With ``--set 'coupling="full"'`` all weights are trained at once; with other couplings, each stratum
 on top of those below.
 """
 

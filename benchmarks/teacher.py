@@ -15,6 +15,7 @@ from typing import Any
 
 from reference import SHARED, arguments
 
+SHOWN = ("Cu", "Cu-Pd", "Ag-Cu-Pd")  # strata in the gallery
 OF_ELEMENTS = {  # of the reference: property, kind, unit
     "a_fcc": ("lattice constant a", "lattice", "Å"),
     "bulk_modulus_GPa": ("bulk modulus", "bulk_modulus", "GPa"),
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("library", type=Path)
     parser.add_argument("--beside", type=Path, help="a second library, such as of full training")
     parser.add_argument("--output", type=Path, help="folder of the report")
+    parser.add_argument("--gallery", type=Path, help="folder for some figures of the report")
     parser.add_argument(
         "--teacher", type=Path, default=SHARED / "reference" / "teacher" / "teacher_values.json"
     )
@@ -54,6 +56,8 @@ def main() -> None:
         values = Path(scratch) / "teacher.json"
         write_json(values, as_values(json.loads(options.teacher.read_text())))
         found = validate(subjects, ("Cu", "Pd", "Ag"), folder, values)
+        if options.gallery:
+            write_gallery(folder / "report.html", options.gallery)
     print(f"{'stratum':9s} {'property':32s} {'teacher':>9s} {'own':>9s} {'off':>9s}")
     for row in found.rows:
         for name in subjects:
@@ -65,6 +69,21 @@ def main() -> None:
             )
     for name in subjects:
         print(name, found.lights(name))
+
+
+def write_gallery(report: Path, folder: Path) -> None:
+    """Figures of some strata as PNG."""
+    import base64
+
+    from stratal.report import Report
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for section in Report.open(report).sections:
+        for block in section.blocks:
+            if section.title in SHOWN and block["kind"] == "figure":
+                words = block["caption"].split(":")[0].rstrip(".").lower().replace(" of ", " ")
+                name = "validation-" + words.split(" against the ")[0].replace(" ", "-") + ".png"
+                (folder / name).write_bytes(base64.b64decode(block["png"]))
 
 
 def as_values(teacher: dict[str, Any]) -> dict[str, Any]:
