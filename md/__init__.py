@@ -10,6 +10,7 @@ from stratal.md.monte_carlo.record import Record
 from stratal.md.monte_carlo.run import run_mc
 from stratal.md.monte_carlo.settings import MCConfig
 from stratal.md.phonons import Thermal, frequencies_at, phonons, thermal
+from stratal.md.quasi_harmonic import QuasiHarmonic, quasi_harmonic
 from stratal.md.radial_distribution import RadialDistribution, distribution_by_species
 from stratal.md.relax import relax, relax_each, relax_on
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
@@ -21,6 +22,7 @@ __all__ = [
     "MCConfig",
     "MDConfig",
     "Outcome",
+    "QuasiHarmonic",
     "RadialDistribution",
     "Record",
     "RelaxConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "fingerprints",
     "frequencies_at",
     "phonons",
+    "quasi_harmonic",
     "relax",
     "relax_each",
     "relax_on",

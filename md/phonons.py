@@ -63,9 +63,45 @@ def phonons(
     Raises:
         InputError: not a crystal, or forces on it at rest that displacements do not exceed.
     """
-    name = crystal.get_chemical_formula()
+    return phonons_of([crystal], source, supercell, displacement)[0][0]
+
+
+def phonons_of(
+    crystals: Sequence[Atoms],
+    source: Potential | BaseCalculator | Evaluator,
+    supercell: Sequence[int] | np.ndarray = (4, 4, 4),
+    displacement: float = 0.01,
+) -> tuple[list[Phonopy], np.ndarray]:
+    """`phonons` of several crystals: the displaced supercells of all are one batch.
+
+    Returns:
+        phonopy's objects with force constants, and the energies of their primitive cells,
+        ``(n_crystals,)``, eV.
+    """
+    lattices = [displaced(crystal, supercell, displacement) for crystal in crystals]
+    frames = [supercells_of(lattice) for lattice in lattices]
+    found = evaluator(source).evaluate([atoms for own in frames for atoms in own])
+    ends = np.cumsum([len(own) for own in frames])
+    firsts = np.array([0, *ends[:-1]])
+    for crystal, lattice, first, end in zip(crystals, lattices, firsts, ends, strict=True):
+        set_forces(lattice, found.forces[first:end], crystal.get_chemical_formula())
+    parts = np.array([len(each.primitive) / len(each.supercell) for each in lattices])
+    return lattices, found.energy[firsts] * parts
+
+
+def displaced(
+    crystal: Atoms, supercell: Sequence[int] | np.ndarray, displacement: float
+) -> Phonopy:
+    """A crystal with the displacements that phonopy wants for it.
+
+    Raises:
+        InputError: not periodic in three directions.
+    """
     if not crystal.pbc.all():
-        raise InputError(f"{name}: phonons are of crystals, periodic in three directions.")
+        raise InputError(
+            f"{crystal.get_chemical_formula()}: phonons are of crystals, periodic in three "
+            f"directions."
+        )
     matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.asarray(supercell)
     unit = PhonopyAtoms(
         symbols=crystal.get_chemical_symbols(),
@@ -77,23 +113,37 @@ def phonons(
         warnings.filterwarnings("ignore", "primitive_matrix defaulted")
         found = Phonopy(unit, matrix, primitive_matrix="auto", log_level=0)
     found.generate_displacements(distance=displacement)
-    displaced = found.supercells_with_displacements or []
-    frames = [
-        as_atoms(found.supercell),
-        *(as_atoms(cell) for cell in displaced if cell is not None),
-    ]
-    at_rest, *forces = evaluator(source).evaluate(frames).forces
+    return found
+
+
+def supercells_of(found: Phonopy) -> list[Atoms]:
+    """The supercell at rest, then those with displacements."""
+    cells = found.supercells_with_displacements or []
+    return [as_atoms(found.supercell), *(as_atoms(cell) for cell in cells if cell is not None)]
+
+
+def set_forces(found: Phonopy, forces: Sequence[np.ndarray], name: str) -> None:
+    """Force constants from the forces on `supercells_of`.
+
+    Args:
+        found: from `displaced`; changed.
+        forces: at rest, then of each displacement, eV/Å.
+        name: of the crystal, for errors.
+
+    Raises:
+        InputError: forces at rest exceed those of the displacements.
+    """
+    at_rest, *others = forces
     # What rounding or an unfinished relaxation leaves at rest is no force of the displacement.
-    forces = np.array([each - at_rest for each in forces])
-    if np.abs(at_rest).max() > np.abs(forces).max():
+    differences = np.array([each - at_rest for each in others])
+    if np.abs(at_rest).max() > np.abs(differences).max():
         raise InputError(
             f"{name}: forces of {np.abs(at_rest).max():.2g} eV/Å at rest exceed those of "
             f"displacements. Relax the crystal first."
         )
-    found.forces = forces
+    found.forces = differences
     found.produce_force_constants()
     found.symmetrize_force_constants()
-    return found
 
 
 def read_phonons(path: str | Path) -> Phonopy:

@@ -82,6 +82,21 @@ def test_elastic_and_phonons(tmp_path):
     )
 
 
+def test_quasi_harmonic(tmp_path):
+    crystal, output = tmp_path / "Cu.extxyz", tmp_path / "Cu.json"
+    write_frames(crystal, [bulk("Cu", a=3.5899)])
+    how = ("--supercell", 2, 2, 2, "--no-relax", "--quasi-harmonic", output)
+    arguments = ("phonons", "emt", crystal, "-o", tmp_path / "phonons.yaml", *how)
+    done = run(*arguments, "--temperatures", 0, 600, 100)
+    assert done.exit_code == 0 and "at 600 K: volume (Å³/atom) 12.0" in done.output
+    found = json.loads(output.read_text())
+    assert found["temperatures_K"] == [0, 100, 200, 300, 400, 500, 600] and found["atoms"] == 1
+    assert 4e-5 < found["thermal_expansion_per_K"][3] < 8e-5
+    assert output.with_suffix(".png").stat().st_size > 1000
+    with pytest.raises(InputError, match="a step above 0"):
+        run(*arguments, "--temperatures", 0, 600, 0)
+
+
 def test_defects(tmp_path):
     crystal, energies = tmp_path / "Cu.extxyz", tmp_path / "defects.json"
     write_frames(crystal, [bulk("Cu", cubic=True)])

@@ -64,10 +64,23 @@ def phonons(
     relax: Annotated[bool, typer.Option(help="relax positions and cell first")] = True,
     temperature: Annotated[float, typer.Option(help="of the free energy, K")] = 300.0,
     figure: Annotated[Path | None, typer.Option(help="bands and density of states")] = None,
+    quasi_harmonic: Annotated[
+        Path | None,
+        typer.Option(help="thermal expansion and more by temperature, JSON; a figure beside it"),
+    ] = None,
+    temperatures: Annotated[
+        tuple[float, float, float], typer.Option(help="with it: first, last and step, K")
+    ] = (0.0, 600.0, 20.0),
+    strains: Annotated[
+        tuple[float, float], typer.Option(help="with it: of lengths, smallest and largest volume")
+    ] = (-0.01, 0.03),
 ) -> None:
     """Phonons of a crystal: force constants for phonopy, stability, free energy.
 
     Example: stratal phonons lib Cu.extxyz -o phonons.yaml --figure phonons.png
+
+    With --quasi-harmonic Cu.json also phonons at seven volumes, and from them volume, thermal
+    expansion, bulk modulus, Gibbs's free energy and heat capacity at constant pressure.
     """
     from stratal.errors import InputError
     from stratal.files import atomic_path
@@ -93,6 +106,60 @@ def phonons(
     if figure:
         drawn = bands_figure(*vars(lines).values(), density_of_states(found))
         write_figure(figure, drawn)
+    if quasi_harmonic:
+        write_quasi_harmonic(
+            quasi_harmonic, crystals[0], model, temperatures, supercell, strains, relax
+        )
+
+
+def write_quasi_harmonic(
+    output: Path,
+    crystal: Any,
+    model: Any,
+    temperatures: tuple[float, float, float],
+    supercell: tuple[int, int, int],
+    strains: tuple[float, float],
+    relax: bool,
+) -> None:
+    """Thermal properties at constant pressure as JSON, and a figure of them beside it."""
+    import numpy as np
+
+    from stratal.errors import InputError
+    from stratal.files import write_json
+    from stratal.md import quasi_harmonic
+    from stratal.report.curves import temperature_figure
+    from stratal.report.figures import write_figure
+
+    first, last, step = temperatures
+    if not (step > 0 and last >= first):
+        raise InputError(f"temperatures {temperatures}: give first, last and a step above 0.")
+    kelvin = np.arange(first, last + 0.5 * step, step)
+    mode = "fixed volume" if relax else None
+    found = quasi_harmonic(crystal, model, kelvin, supercell, strains, relax=mode)
+    per_atom = {
+        "volume (Å³/atom)": found.volume / found.n_atoms,
+        "thermal expansion (10⁻⁵/K)": 1e5 * found.thermal_expansion,
+        "bulk modulus (GPa)": found.bulk_modulus_gpa,
+        "heat capacity (meV/K/atom)": 1e3 * found.heat_capacity / found.n_atoms,
+    }
+    at = f"at {kelvin[-1]:g} K: "
+    typer.echo(at + ", ".join(f"{name} {values[-1]:.4g}" for name, values in per_atom.items()))
+    write_json(
+        output,
+        {
+            "crystal": crystal.get_chemical_formula(),
+            "atoms": found.n_atoms,
+            "temperatures_K": found.temperatures,
+            "volume_A3": found.volume,
+            "thermal_expansion_per_K": found.thermal_expansion,
+            "bulk_modulus_GPa": found.bulk_modulus_gpa,
+            "gibbs_energy_eV": found.gibbs_energy,
+            "entropy_eV_per_K": found.entropy,
+            "heat_capacity_eV_per_K": found.heat_capacity,
+            "gruneisen": found.gruneisen,
+        },
+    )
+    write_figure(output.with_suffix(".png"), temperature_figure(kelvin, per_atom))
 
 
 def opened(potential: str, structures: Path, relax: bool) -> tuple[Any, list[Any]]:

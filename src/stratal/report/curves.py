@@ -35,6 +35,23 @@ def path_figure(
     return figure
 
 
+def temperature_figure(temperatures: np.ndarray, quantities: Mapping[str, np.ndarray]) -> Figure:
+    """Quantities against temperature, one panel each.
+
+    Args:
+        temperatures: ``(n,)``, K.
+        quantities: ``(n,)`` each, by their names with units.
+    """
+    n_columns = 2 if len(quantities) > 1 else 1
+    figure, axes = new_figure(n_columns, -(-len(quantities) // n_columns), 3.4, 2.6)
+    for ax, (name, values) in zip(axes, quantities.items(), strict=False):
+        ax.plot(temperatures, values, color=PALETTE[0], linewidth=1.2)
+        ax.set(xlabel="temperature (K)", ylabel=name, xlim=(temperatures[0], temperatures[-1]))
+    for ax in axes[len(quantities) :]:
+        ax.set_visible(False)
+    return figure
+
+
 def curves_figure(
     curves: Mapping[str, Sequence[Curve]], x_label: str, y_label: str, names: Sequence[str]
 ) -> Figure:
