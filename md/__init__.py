@@ -6,6 +6,7 @@ from stratal.md.dynamics.settings import MDConfig
 from stratal.md.dynamics.trajectory import Trajectory
 from stratal.md.elasticity import ElasticTensor, elastic_tensor
 from stratal.md.equation_of_state import EquationOfState, equation_of_state, equations_of_state
+from stratal.md.hull import Hull, hull_of
 from stratal.md.monte_carlo.record import Record
 from stratal.md.monte_carlo.run import run_mc
 from stratal.md.monte_carlo.settings import MCConfig
@@ -19,6 +20,7 @@ from stratal.md.similarity import Smearing, fingerprints, similarities
 __all__ = [
     "ElasticTensor",
     "EquationOfState",
+    "Hull",
     "MCConfig",
     "MDConfig",
     "Outcome",
@@ -37,6 +39,7 @@ __all__ = [
     "equations_of_state",
     "fingerprints",
     "frequencies_at",
+    "hull_of",
     "phonons",
     "quasi_harmonic",
     "relax",
