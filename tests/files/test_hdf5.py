@@ -1,6 +1,7 @@
 """What goes into an HDF5 file comes out bit for bit; what is not ours is refused."""
 
 import os
+import resource
 
 import h5py
 import numpy as np
@@ -124,6 +125,21 @@ def test_unpicklable_and_bad_keys_are_refused_and_the_old_file_stays(stratum):
             write_hdf5(stratum, tree, {}, "stratum")
     assert stratum.read_bytes() == before
     assert os.listdir(stratum.parent) == ["Cu.h5"]
+
+
+def test_a_disk_that_takes_no_more_is_a_sentence(tmp_path):
+    """HDF5 itself does not get over a write that fails: it takes the process with it."""
+    path, limits = tmp_path / "large.h5", resource.getrlimit(resource.RLIMIT_FSIZE)
+    tree = {f"group {number}": {"array": np.zeros(40)} for number in range(100)}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written: File too large"):
+            write_hdf5(path, tree, {}, "test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    write_hdf5(path, tree, {}, "test")
+    assert len(read_hdf5(path, "test")[0]) == 100
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])

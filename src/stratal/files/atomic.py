@@ -21,6 +21,7 @@ UNFINISHED = ".stratal-"  # how names of temporary files begin
 _REMEDIES = {
     errno.ENOSPC: "Free some space or write elsewhere.",
     errno.EDQUOT: "Free some of your quota or write elsewhere.",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f) or write elsewhere.",
     errno.EACCES: "Change the permissions or write elsewhere.",
     errno.EPERM: "Change the permissions or write elsewhere.",
     errno.EROFS: "Write to another file system.",
@@ -63,7 +64,7 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
             _force_folder_to_disk(target.parent)
 
 
-def write_bytes(path: str | Path, content: bytes, durable: bool = True) -> None:
+def write_bytes(path: str | Path, content: bytes | memoryview, durable: bool = True) -> None:
     """Replace the file's content atomically."""
     with atomic_path(path, durable) as temporary:
         temporary.write_bytes(content)

@@ -6,6 +6,7 @@ A file says what it is: root attributes ``stratal_kind`` and ``stratal_format``.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 
 from stratal.errors import InputError
-from stratal.files.atomic import atomic_path
+from stratal.files.atomic import write_bytes
 
 FORMAT = 1
 """The newest layout that this version reads and the one that it writes."""
@@ -38,11 +39,14 @@ def write_hdf5(
     Raises:
         InputError: a value that HDF5 cannot hold, or the file cannot be written.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    # In memory first: on a full disk HDF5 cannot close its file, and ends the process as it exits.
+    content = io.BytesIO()
+    with h5py.File(content, "w", track_order=True) as file:
         file.attrs["stratal_kind"] = kind
         file.attrs["stratal_format"] = FORMAT
         file.attrs["stratal_attributes"] = json.dumps(dict(attributes))
         _write_group(file, tree, str(path))
+    write_bytes(path, content.getbuffer())
 
 
 def read_hdf5(path: str | Path, kind: str) -> tuple[Tree, dict[str, Any]]:
