@@ -15,6 +15,7 @@ from stratal.md.quasi_harmonic import QuasiHarmonic, quasi_harmonic
 from stratal.md.radial_distribution import RadialDistribution, distribution_by_species
 from stratal.md.relax import relax, relax_each, relax_on
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed
+from stratal.md.relaxation.results import read_relaxed
 from stratal.md.similarity import Smearing, fingerprints, similarities
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "hull_of",
     "phonons",
     "quasi_harmonic",
+    "read_relaxed",
     "relax",
     "relax_each",
     "relax_on",

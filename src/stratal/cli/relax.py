@@ -11,7 +11,9 @@ import typer
 def relax(
     potential: Annotated[str, typer.Argument(help="library of strata, or emt")],
     structures: Annotated[Path, typer.Argument(help="structures, any file that ASE reads")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="extended XYZ, .gz to compress")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="extended XYZ, .gz to compress; or .h5, HDF5")
+    ],
     settings: Annotated[
         Path | None, typer.Option(help="TOML file with a table [relax]; options count more")
     ] = None,
