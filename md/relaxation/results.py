@@ -183,7 +183,7 @@ def set_extras(atoms: Atoms, text: str) -> None:
     """Give a structure what `extras_of` told."""
     if not text:
         return
-    extras = decode(text, always_array=False)
+    extras: Any = decode(text, always_array=False)
     atoms.info.update(extras["info"])
     for name, values in extras["arrays"].items():
         atoms.new_array(name, np.asarray(values))

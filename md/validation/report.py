@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
+from stratal.md.hull import Hull, hull_figure, hull_of
 from stratal.md.validation.measured import Measured
 from stratal.md.validation.settings import ABSOLUTE, Thresholds
 from stratal.report import Report, Section
@@ -135,6 +137,9 @@ def add_figures(
             panels = {panel: [d[panel] for d in drawn.values()] for panel in shared}
             picture = curves_figure(panels, x_label, y_label, list(drawn))
         section.figure(picture, f"{figure} of {name}: {', '.join(drawn)}.")
+    for who, strata in measured.items():
+        if (hull := hull_among(strata, name)) is not None:
+            section.figure(hull_figure(hull), f"Convex hull of {name} by {who}.")
     formation = [row for row in rows if row["kind"] == "formation"]
     if formation and "reference" in measured:
         points = {
@@ -145,3 +150,21 @@ def add_figures(
         }
         picture = scatter_figure(points, "reference (meV/atom)", "own (meV/atom)")
         section.figure(picture, f"Formation energies of {name} against the reference.")
+
+
+def hull_among(strata: Mapping[str, Measured], name: str) -> Hull | None:
+    """The hull of compounds in a stratum and those below, if formation energies are known."""
+    within = [
+        found for below, found in strata.items() if set(below.split("-")) <= set(name.split("-"))
+    ]
+    known = [
+        (Atoms(title.removeprefix("formation energy ").split()[1]), value.value)
+        for found in within
+        for title, value in found.values.items()
+        if value.kind == "formation"
+    ]
+    if not known:
+        return None
+    elements = [Atoms(symbol) for symbol in name.split("-")]
+    totals = [0.0] * len(elements) + [energy * len(atoms) for atoms, energy in known]
+    return hull_of([*elements, *(atoms for atoms, _ in known)], totals)
