@@ -1,0 +1,1 @@
+"""Evolutionary search for the structures of lowest energy."""

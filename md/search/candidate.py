@@ -1,0 +1,42 @@
+"""A candidate of a search: a relaxed structure, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from ase import Atoms
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a structure was made."""
+
+    operator: str  # or the kind of start
+    parents: tuple[int, ...] = ()  # numbers of candidates
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A structure at its minimum."""
+
+    number: int  # of the relaxation, from 0 in the order in which they were asked for
+    atoms: Atoms
+    enthalpy: float  # E + pV of the whole structure, eV
+    fingerprint: np.ndarray  # of `similarity.fingerprints`
+    origin: Origin
+    n_steps: int = 0  # evaluations of its relaxation
+    grade: float = float("nan")  # of extrapolation
+
+    @cached_property
+    def composition(self) -> tuple[tuple[int, int], ...]:
+        """Atomic numbers and counts, in the smallest whole numbers."""
+        numbers, counts = np.unique(self.atoms.numbers, return_counts=True)
+        divisor = int(np.gcd.reduce(counts))
+        return tuple((int(z), int(n) // divisor) for z, n in zip(numbers, counts, strict=True))
+
+    @property
+    def by_atom(self) -> float:
+        """Enthalpy of an atom, eV."""
+        return self.enthalpy / len(self.atoms)
