@@ -68,7 +68,7 @@ def test_duplicates_are_counted_and_the_lower_of_two_stays():
 
 def test_over_compositions_those_near_the_hull_stay():
     population = Population(4, (29, 47), variable=True)
-    given_ = [("Cu", -3.5), ("Ag", -3.0), ("CuAg", -3.2), ("Cu3Ag", -3.5), ("CuAg", -3.3)]
+    given_ = [("Cu", -3.5), ("Ag", -3.0), ("CuAg", -3.2), ("Cu3Ag", -3.5), ("CuAg", -3.4)]
     for number, (symbols, energy) in enumerate(given_):
         population.add(candidate(number, symbols, energy, number))
     on_hull = {member.number for member in population.best()}
