@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
+UPRIGHT = 1e-6  # part along the energy of normals of facets at the side of the hull, by rounding
 HIGH = 1e3  # eV/atom, of an element of which nothing is known yet
 
 
@@ -66,7 +67,7 @@ def planes_below(fractions: np.ndarray, energies: np.ndarray) -> np.ndarray:
         equations = ConvexHull(flat).equations
     except QhullError:
         return at_corners[None]
-    lower = equations[equations[:, -2] < -1e-12]
+    lower = equations[equations[:, -2] < -UPRIGHT]
     # normal . x + offset = 0, solved for the energy at each corner of the simplex.
     ends = np.vstack([np.zeros(n_elements - 1), np.eye(n_elements - 1)])
     at_ends = -(ends @ lower[:, :-2].T + lower[:, -1]) / lower[:, -2]

@@ -22,7 +22,7 @@ def candidate(number, symbols, by_atom, direction=0):
     return Candidate(number, atoms, by_atom * len(atoms), fingerprint, Origin("test"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, n_elements=st.integers(1, 4), count=st.integers(1, 12))
 def test_the_lower_hull_is_that_of_pymatgen(seed, n_elements, count):
     rng = np.random.default_rng(seed)
