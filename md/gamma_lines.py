@@ -75,12 +75,12 @@ def gamma_line(
     normal /= area
     shifts = np.linspace(0, 1, n_points)[:, None] * (np.array(direction) @ crystal.cell.array)
     frames = [faulted(cell, shift + opening * normal) for shift in shifts for opening in OPENINGS]
-    energies = evaluator(source).evaluate([cell, *frames]).energy
-    by_opening = (energies[1:] - energies[0]).reshape(n_points, len(OPENINGS)) / area
-    best = [lowest(row) for row in by_opening]
+    energies = evaluator(source).evaluate(frames).energy
+    best = [lowest(row) for row in energies.reshape(n_points, len(OPENINGS)) / area]
     return GammaLine(
         shifts=np.linalg.norm(shifts, axis=1),
-        energies=np.array([energy for _, energy in best]),
+        # Against no shift at its best opening, which is not quite 0 where the crystal is strained.
+        energies=np.array([energy - best[0][1] for _, energy in best]),
         openings=np.array([opening for opening, _ in best]),
     )
 

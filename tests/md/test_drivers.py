@@ -210,7 +210,7 @@ def test_an_interrupt_ends_the_command(tmp_path):
         atoms.calc = calculator
         atoms.get_potential_energy()
         client.send_signal(signal.SIGINT)
-        _, errors = client.communicate(timeout=30)
+        _, errors = client.communicate(timeout=120)
     assert client.returncode == 130
     assert "Cu32, periodic along a b c" in errors and "waits for another driver" in errors
 

@@ -13,12 +13,13 @@ from stratal.potentials import EMT
 GROUPS = {
     "A1": 225, "A2": 229, "A3": 194, "A4": 227, "Ah": 221, "B1": 225, "B2": 221, "B3": 216,
     "L10": 123, "L11": 166, "L12": 221, "C11b": 139, "D03": 225, "D019": 194, "D022": 139,
+    "C1b": 216, "L21": 225,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROTOTYPES)
 def test_space_groups(name):
-    elements = ["Cu", "Ag"][: PROTOTYPES[name].n_elements]
+    elements = ["Cu", "Ag", "Pd"][: PROTOTYPES[name].n_elements]
     crystal = prototype(name, elements, 15.0)
     assert_allclose(crystal.cell.volume, 15.0 * len(crystal))
     cell = (crystal.cell.array, crystal.get_scaled_positions(), crystal.numbers)
