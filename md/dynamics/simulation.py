@@ -145,8 +145,10 @@ class Simulation:
         lost = hopeless(self.program.plan, found.neighbors, found.needs)
         if lost.any():
             self.refuse(int(np.flatnonzero(lost)[0]), int(found.n_steps))
-        structures = jax.tree.map(np.asarray, found.structures)
-        plan = wider(self.program.plan, found.needs, structures)
+        # As they were when their list was too small: the cell may have grown again since.
+        lists = found.neighbors
+        then = replace(found.structures, positions=lists.positions, cell=lists.cell)
+        plan = wider(self.program.plan, found.needs, jax.tree.map(np.asarray, then))
         self.state = self.without_lists(plan)
         self.program = self.program_for(plan)
 

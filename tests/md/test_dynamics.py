@@ -18,6 +18,7 @@ from stratal.md import MDConfig, Trajectory, run_md
 from stratal.md.dynamics import run as dynamics_run
 from stratal.md.dynamics.simulation import Simulation
 from stratal.potentials import EMT
+from stratal.potentials.analytic import LennardJones
 
 POTENTIAL = EMT.for_elements([29, 47])
 
@@ -164,6 +165,20 @@ def test_a_list_that_is_too_small_makes_the_block_again():
     both, wider = simulated([gas, squeezed], **how)
     assert wider.program.plan.n_neighbors > run.program.plan.n_neighbors
     assert_allclose(both.energy[:, 0], samples.energy[:, 0], atol=1e-9)
+
+
+def test_a_cell_that_shrank_for_a_while_gets_a_list_that_holds_for_it():
+    # A large system: its list fails where bins become narrower than its reach.
+    pairs = LennardJones((18,), 0.0103, 3.4, cutoff=6.0)
+    atoms = bulk("Ar", a=5.3, cubic=True) * (4, 4, 4)
+    with jax.enable_x64(True):
+        run = Simulation(pairs, [atoms], MDConfig(barostat="isotropic"))
+        lists, before = run.state.neighbors, run.program.plan
+        shrunken = {"positions": 0.93 * lists.positions, "cell": 0.93 * lists.cell}
+        overflow = np.ones(1, bool)
+        found = replace(run.state, neighbors=replace(lists, overflow=overflow, **shrunken))
+        run.widen(found)
+    assert run.program.plan.n_bins < before.n_bins
 
 
 def test_what_explodes_is_said():
