@@ -48,7 +48,11 @@ class CellListPlan:
 
 
 def plan_cell_list(
-    structures: Structures, cutoff: float, skin: float = 0.0, n_neighbors: int | None = None
+    structures: Structures,
+    cutoff: float,
+    skin: float = 0.0,
+    n_neighbors: int | None = None,
+    most_bins: tuple[int, int, int] | None = None,
 ) -> CellListPlan:
     """Choose bins, their capacity and the table's width for a system on the host.
 
@@ -57,6 +61,7 @@ def plan_cell_list(
         cutoff: reach of the potential, Å.
         skin: how much further the list reaches, Å.
         n_neighbors: width of the table; guessed from the density by default.
+        most_bins: along each vector; as many as the reach allows by default.
 
     Raises:
         InputError: more than one system, or more atoms than 32-bit keys can tell apart.
@@ -74,6 +79,7 @@ def plan_cell_list(
     n_bins = np.maximum(1, spans / (reach * (1 + SLACK))).astype(int)
     while n_bins.prod() > max(8, 2 * n_real):  # mostly vacuum: larger bins do
         n_bins[n_bins.argmax()] = -(-n_bins.max() // 2)
+    n_bins = n_bins if most_bins is None else np.minimum(n_bins, most_bins)
     ratio = reach * (1 + 0.5 * SLACK) * n_bins / np.maximum(spans, 1e-9)
     reach_bins = np.ceil(np.where(pbc, ratio, np.minimum(ratio, n_bins - 1))).astype(int)
     index, home = bins_of(np, positions, real, cell, pbc, n_bins)

@@ -156,7 +156,7 @@ def wider(plan: Plan, needs: Needs, structures: Structures) -> Plan:
     Args:
         plan: which was too small.
         needs: what it was found to need.
-        structures: as they are now, all or those that outgrew it.
+        structures: as they were when they outgrew it, all or those that did.
     """
     images, width = (int(np.asarray(need).max()) for need in needs[:2])
     if width > plan.n_neighbors:
@@ -164,10 +164,14 @@ def wider(plan: Plan, needs: Needs, structures: Structures) -> Plan:
     n_neighbors = max(width, plan.n_neighbors)
     if isinstance(plan, ImageListPlan):
         return replace(plan, n_images=max(plan.n_images, images), n_neighbors=n_neighbors)
-    new = plan_cell_list(structures, plan.cutoff, plan.skin, n_neighbors)
-    if new.n_bins == plan.n_bins:  # host and device may round an atom into other bins
-        new = replace(new, capacity=max(new.capacity, images, plan.capacity))
-    return new
+    if images > plan.capacity or width > plan.n_neighbors:
+        return replace(plan, capacity=max(images + 2, plan.capacity), n_neighbors=n_neighbors)
+    # The cell has become narrower, or atoms are far from home. Bins never become more again, so
+    # that a cell that fluctuates between two layouts does not go back and forth between them.
+    new = plan_cell_list(structures, plan.cutoff, plan.skin, n_neighbors, plan.n_bins)
+    same = np.equal(new.n_bins, plan.n_bins)
+    reach = np.where(same, np.maximum(new.reach_bins, plan.reach_bins), new.reach_bins)
+    return replace(new, reach_bins=tuple(reach.tolist()), capacity=max(new.capacity, images))
 
 
 def hopeless(plan: Plan, neighbors: Neighbors, needs: Needs) -> np.ndarray:

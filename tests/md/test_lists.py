@@ -1,0 +1,53 @@
+"""Plans of neighbor lists that were outgrown: the next holds, and none comes twice."""
+
+import jax
+import numpy as np
+from ase.build import bulk
+
+from stratal.descriptors.cell_plan import plan_cell_list
+from stratal.descriptors.image_list import Needs
+from stratal.descriptors.structures import Structures
+from stratal.md.lists import build_lists, wider
+
+REACH = 6.0
+
+
+def sized(length):
+    """Argon in a cell of this length, Å."""
+    atoms = bulk("Ar", a=length / 4, cubic=True) * 4
+    atoms.rattle(0.1, seed=0)
+    return Structures.from_atoms(atoms)
+
+
+def outgrown(plan, structures):
+    """Whether a plan is too small, and what it needs."""
+    with jax.enable_x64(True):
+        neighbors, needs = build_lists(plan, structures)
+    return bool(neighbors.overflow[0]), Needs(*(np.asarray(need) for need in needs))
+
+
+def test_a_cell_that_fluctuates_between_two_layouts_comes_to_an_end():
+    # Three bins of the wide cell, two of the narrow one; each plan holds for where it was made.
+    wide, narrow = sized(18.1), sized(17.9)
+    plan, seen = plan_cell_list(wide, REACH), []
+    assert plan.n_bins == (3, 3, 3)
+    for structures in (narrow, wide) * 3:
+        while True:
+            over, needs = outgrown(plan, structures)
+            if not over:
+                break
+            seen.append(plan)
+            plan = wider(plan, needs, structures)
+            assert plan not in seen
+    assert plan.n_bins == (2, 2, 2)
+    assert len(seen) < 4
+
+
+def test_bins_that_hold_too_few_atoms_hold_more():
+    plan = plan_cell_list(sized(18.1), REACH)
+    small = plan.__class__(**{**vars(plan), "capacity": 5, "n_bins": (2, 2, 2)})
+    over, needs = outgrown(small, sized(18.1))
+    assert over
+    larger = wider(small, needs, sized(18.1))
+    assert larger.n_bins == (2, 2, 2)
+    assert not outgrown(larger, sized(18.1))[0]
