@@ -25,6 +25,7 @@ from stratal.md.observables import Mean, mean_of
 from stratal.potentials.evaluate import Potential
 
 FEWEST, MOST = 0.15, 0.85  # share of crystalline atoms beyond which one phase is gone
+ROOM = 0.1  # by which the half that melts is longer: more than nearly all expand
 LOOKED_AT = 50  # frames of a run, for the share of crystal
 
 Verdict = Literal["coexistence", "melted", "frozen"]
@@ -62,11 +63,27 @@ def crystal_alone(crystal: Atoms, potential: Potential, config: MDConfig, folder
 
 
 def half_molten(solid: Atoms, potential: Potential, config: MDConfig, folder: Path) -> Atoms:
-    """The crystal after a run in which its upper half moves alone, at a high temperature."""
-    frame = at_rest(solid)
-    frame.set_constraint(FixAtoms(np.flatnonzero(frame.get_scaled_positions()[:, 2] < 0.5)))
+    """The crystal after a run in which its upper half moves alone, hot and with more room."""
+    frame = at_rest(with_room(solid))
+    frame.set_constraint(FixAtoms(np.flatnonzero(~upper(solid))))
     (found,) = stage([frame], potential, config, folder)
     found.set_constraint()
+    return found
+
+
+def upper(atoms: Atoms) -> np.ndarray:
+    """Which atoms lie in the upper half of the cell, ``(n_atoms,)``."""
+    return atoms.get_scaled_positions()[:, 2] >= 0.5
+
+
+def with_room(solid: Atoms) -> Atoms:
+    """A copy whose upper half is longer: under its own pressure it would not melt."""
+    found = solid.copy()
+    found.wrap()
+    middle = 0.5 * solid.cell.array[2]
+    heights = found.get_scaled_positions()[:, 2:] - 0.5
+    found.positions += np.where(upper(solid)[:, None], 2 * ROOM * heights * middle, 0)
+    found.set_cell(stretched(solid, 1 + 0.5 * ROOM).cell)
     return found
 
 

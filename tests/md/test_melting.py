@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from stratal.errors import InputError
@@ -20,7 +20,7 @@ from stratal.md.melting import (
 )
 from stratal.md.observables import Mean
 from stratal.md.radial_distribution import shortest_distances
-from stratal.md.two_phases import Coexistence, stretched, verdict
+from stratal.md.two_phases import Coexistence, stretched, upper, verdict, with_room
 from stratal.potentials.analytic import LennardJones
 
 LATTICES = {
@@ -88,6 +88,18 @@ def test_cells_are_elongated():
     longer = stretched(cell, 1.01)
     assert_allclose(longer.cell.lengths(), [18, 18, 36.36])
     assert_allclose(longer.get_scaled_positions(), cell.get_scaled_positions(), atol=1e-12)
+
+
+def test_the_half_that_melts_gets_room():
+    cell = elongated(bulk("Cu", cubic=True, a=3.6), 300, aspect=4)
+    cell.positions += [0, 0, 0.9]  # layers at 1/8, 3/8, ... of a period, none at the middle
+    found, height = with_room(cell), cell.cell.lengths()[2]
+    assert_allclose(found.cell.lengths(), cell.cell.lengths() * [1, 1, 1.05])
+    lower = cell.positions[:, 2] < 0.5 * height
+    assert_array_equal(upper(cell), ~lower)
+    assert_allclose(found.positions[lower], cell.positions[lower])
+    above = cell.positions[~lower, 2] - 0.5 * height
+    assert_allclose(found.positions[~lower, 2], 0.5 * height + 1.1 * above)
 
 
 def system(kelvin=0.0, pressure=0.0, shares=(0.5,), error=1.0, pressure_error=0.0):
