@@ -1,0 +1,73 @@
+"""What happened in a search, in order: lines that are added to a file, each whole or not at all.
+
+A search that goes on reads them, makes the same decisions again, and takes results from the
+journal: no relaxation is lost or done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from stratal.errors import InputError
+
+What = Literal["asked", "done"]
+
+
+class Event(NamedTuple):
+    """A batch was asked for, or is done."""
+
+    what: What
+    batch: int
+    known: int = 0  # of a batch that was asked for: how many before it had been taken in
+
+
+class Events:
+    """The file. The first line is the run's hash."""
+
+    def __init__(self, path: str | Path, run: str) -> None:
+        """Open or begin it.
+
+        Args:
+            path: the file.
+            run: a hash of all that decisions depend on.
+
+        Raises:
+            InputError: of another run, or not to be written.
+        """
+        self.path = Path(path)
+        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
+        self.before = [Event(*json.loads(line)) for line in lines[1:]]
+        if lines and json.loads(lines[0]) != run:
+            raise InputError(
+                f"{self.path}: of a search with other settings, another potential or other starts. "
+                f"Give those of that search, or another folder."
+            )
+        whole = sum(len(line) + 1 for line in lines)
+        with self.path.open("ab") as file:
+            file.truncate(whole)  # what a death left of a line
+        if not lines:
+            self._write(run)
+
+    def __iter__(self) -> Iterator[Event]:
+        """What was there when it was opened."""
+        return iter(self.before)
+
+    def add(self, what: What, batch: int, known: int = 0) -> None:
+        """One more, on the disk before anything follows from it."""
+        self._write([what, batch, known])
+
+    def _write(self, content: object) -> None:
+        try:
+            with self.path.open("ab") as file:
+                file.write(json.dumps(content).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}). Free some space and run "
+                f"again: nothing that was done is lost."
+            ) from error

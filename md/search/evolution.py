@@ -1,0 +1,111 @@
+"""The search itself: who has offspring next, what becomes of it, when it is enough.
+
+There are no generations: whenever a worker is free it is asked for another batch, whose parents are
+the best that are known then. What is decided depends on the seed and on the order of events alone,
+which stand in a file: a search that goes on decides the same again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stratal.md.search.breeding import Offspring, Order
+from stratal.md.search.candidate import Candidate, Origin
+from stratal.md.search.population import Population, Verdict
+from stratal.md.search.rates import Rates
+from stratal.md.search.settings import SearchConfig
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one relaxation."""
+
+    number: int
+    operator: str
+    parents: tuple[int, ...]
+    verdict: Verdict | str  # else how its relaxation ended
+    enthalpy: float  # eV/atom; NaN of what is no candidate
+
+
+@dataclass
+class Evolution:
+    """Not frozen: it goes on. Pure in the sense that only calls change it, and no clock."""
+
+    config: SearchConfig
+    operators: Mapping[str, int]  # that make offspring, and of how many parents
+    starts: Sequence[str]  # kinds of starts
+    population: Population = field(init=False)
+    rates: Rates = field(init=False)
+    asked: int = field(init=False, default=0)  # relaxations
+    done: int = field(init=False, default=0)
+    last_best: int = field(init=False, default=0)  # relaxations done when the best was found
+    steps: list[Step] = field(init=False, default_factory=list)
+    outcomes: Counter[str] = field(init=False, default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.population = Population(
+            config.population, config.numbers, config.similarity, config.variable
+        )
+        self.rates = Rates(tuple(self.operators))
+
+    def next_batch(self) -> tuple[Order, ...]:
+        """What to relax next."""
+        count = min(self.config.batch, self.config.relaxations - self.asked)
+        orders = tuple(self.order(self.asked + place) for place in range(count))
+        self.asked += count
+        return orders
+
+    def order(self, number: int) -> Order:
+        """A start, or offspring of the best that are known now."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, number])
+        size = int(rng.choice(config.sizes))
+        early = number < config.starts or len(self.population.members) < 2
+        if early or not self.operators or rng.random() < config.newcomers:
+            kind = self.starts[int(rng.integers(len(self.starts)))]
+            return Order(number, kind, (), (), size)
+        operator = self.rates.choose(rng)
+        parents = self.population.parents(rng, self.operators[operator])
+        frames = tuple(parent.atoms for parent in parents)
+        known = tuple(parent.number for parent in parents)
+        return Order(number, operator, frames, known, size)
+
+    def receive(self, found: Sequence[Offspring]) -> None:
+        """Take in what came of a batch."""
+        for one in found:
+            self.done += 1
+            verdict: Verdict | str = one.outcome
+            enthalpy = float("nan")
+            if one.atoms is not None and one.fingerprint is not None:
+                candidate = Candidate(
+                    number=one.number,
+                    atoms=one.atoms,
+                    enthalpy=one.enthalpy,
+                    fingerprint=one.fingerprint,
+                    origin=Origin(one.operator, one.parents),
+                    n_steps=one.n_steps,
+                    grade=one.grade,
+                )
+                verdict, enthalpy = self.population.add(candidate), candidate.by_atom
+            if verdict == "new best":
+                self.last_best = self.done
+            self.rates.note(one.operator, verdict in ("new", "new best"))
+            self.outcomes[verdict] += 1
+            self.steps.append(Step(one.number, one.operator, one.parents, verdict, enthalpy))
+
+    def is_over(self) -> str:
+        """Why it is enough, or nothing."""
+        config = self.config
+        if self.asked >= config.relaxations:
+            return "budget"
+        best = self.population.members[:1]
+        if config.target is not None and best and best[0].by_atom <= config.target:
+            return "target"
+        if config.stagnation and self.done - self.last_best >= config.stagnation:
+            return "stagnation"
+        return ""

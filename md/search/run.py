@@ -1,0 +1,244 @@
+"""`search`: an evolutionary search on an executor, in a folder from which it goes on.
+
+Example::
+
+    config = SearchConfig(elements=("Cu", "Pd"), n_atoms=(2, 8), relaxations=5000)
+    found = search(config, potential, "cupd")
+    for candidate in found.population.best():
+        print(candidate.atoms.symbols, candidate.by_atom)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from stratal.errors import InputError
+from stratal.files.hdf5 import digest
+from stratal.files.pytrees import leaves_of
+from stratal.md.relaxation.entries import CellMode, Entry
+from stratal.md.relaxation.settings import RelaxConfig
+from stratal.md.relaxation.stages import SlotSize, slot_sizes
+from stratal.md.search.breeding import Breeding, Offspring, Order, breed, structure_of
+from stratal.md.search.events import Events
+from stratal.md.search.evolution import Evolution
+from stratal.md.search.limits import Limits
+from stratal.md.search.operators import OPERATORS
+from stratal.md.search.population import Population
+from stratal.md.search.settings import SearchConfig
+from stratal.md.search.starts import STARTS
+from stratal.potentials.evaluate import Potential
+from stratal.slurm import Executor, Journal, Shared, Task, perform
+from stratal.slurm.executor import Serial
+
+EXAMPLES = 24  # starts by which the size of slots is chosen
+DENSER = 1.3  # times as dense as these, slots still hold a structure
+CELLS: dict[str, CellMode] = {"crystal": "free", "film": "plane", "cluster": "fixed"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a search ended."""
+
+    evolution: Evolution
+    reason: str  # why it stopped: budget, target, stagnation
+
+    @property
+    def population(self) -> Population:
+        """The best that differ."""
+        return self.evolution.population
+
+
+def search(
+    config: SearchConfig,
+    potential: Potential,
+    folder: str | Path,
+    executor: Executor | None = None,
+    limits: Limits | None = None,
+) -> Found:
+    """Look for the structures of lowest enthalpy; goes on where a search in the folder was.
+
+    Args:
+        config: what is looked for.
+        potential: that covers all elements.
+        folder: of the journal and of what happened.
+        executor: from `open_executor`; by default this process works itself.
+        limits: of structures; by default those of the settings.
+
+    Raises:
+        InputError: settings that cannot be met, a folder of another search.
+        Stopped: a signal asked to; run again to go on.
+    """
+    folder = Path(folder)
+    limits = limits or limits_of(config)
+    settings = repr(sorted(asdict(config).items()))
+    run = digest({"potential": leaves_of(potential), "settings": settings, "limits": repr(limits)})
+    with Journal(folder, run) as journal:
+        evolution = Evolution(config, operators_for(config), starts_for(config))
+        breeding = breeding_for(config, potential, limits, evolution)
+        executor = executor or Serial()
+        behind = 2 if executor.window == 1 else 0
+        shared = Shared.of(potential, journal.folder)
+        loop = Loop(evolution, breeding, shared, journal, behind)
+        loop.go_on(Events(folder / "events.jsonl", run))
+        for outcome in perform(loop.tasks(), journal, executor, description="searching"):
+            loop.receive(outcome.task, outcome.result())
+        loop.take_in()
+    return Found(evolution, evolution.is_over())
+
+
+class Loop:
+    """Between the evolution, which decides, and the executor, which works.
+
+    Where one worker does all, a batch is decided by what came of those before the one that is just
+    done: so it does not matter whether that one's end was noted before a death or after it.
+    """
+
+    def __init__(
+        self,
+        evolution: Evolution,
+        breeding: Breeding,
+        potential: Shared,
+        journal: Journal,
+        behind: int = 0,
+    ) -> None:
+        """Nothing is asked for yet.
+
+        Args:
+            evolution: what decides.
+            breeding: what all batches share.
+            potential: likewise.
+            journal: of the run.
+            behind: batches; how far what is decided lags behind what is asked; 0: as little as
+                it can.
+        """
+        self.evolution, self.breeding = evolution, breeding
+        self.potential, self.journal, self.behind = potential, journal, behind
+        self.pending: dict[int, Task] = {}  # by number of the batch
+        self.numbers: dict[str, int] = {}  # of the batch, by task
+        self.results: deque[list[Offspring]] = deque()  # not taken in yet
+        self.n_batches = self.n_known = 0
+
+    def go_on(self, events: Events) -> None:
+        """Decide again what was decided, with results from the journal."""
+        self.events = events
+        for what, batch, known in events:
+            if what == "asked":
+                self.take_in(known)
+                self.ask()
+            else:
+                task = self.pending.pop(batch)
+                del self.numbers[task.id]
+                self.results.append(self.journal.result(task.id))
+        self.unfinished = list(self.pending.values())
+
+    def ask(self) -> Task:
+        """The next batch as a task."""
+        orders = self.evolution.next_batch()
+        task = Task(
+            breed,
+            (orders, self.potential, self.breeding),
+            name=f"structures {orders[0].number} to {orders[-1].number}",
+        )
+        self.pending[self.n_batches] = task
+        self.numbers[task.id] = self.n_batches
+        self.n_batches += 1
+        return task
+
+    def take_in(self, known: int | None = None) -> None:
+        """Let the evolution know what came of so many batches; of all by default."""
+        while self.results and (known is None or self.n_known < known):
+            self.evolution.receive(self.results.popleft())
+            self.n_known += 1
+
+    def tasks(self) -> Iterator[Task]:
+        """What was under way, then a new batch whenever a worker is free."""
+        yield from self.unfinished
+        while True:
+            self.take_in(self.n_batches - self.behind if self.behind else None)
+            if self.evolution.is_over():
+                return
+            batch = self.n_batches
+            task = self.ask()
+            self.events.add("asked", batch, self.n_known)
+            yield task
+
+    def receive(self, task: str, found: list[Offspring]) -> None:
+        """A batch is done."""
+        batch = self.numbers.pop(task)
+        self.events.add("done", batch)
+        del self.pending[batch]
+        self.results.append(found)
+
+
+def limits_of(config: SearchConfig) -> Limits:
+    """What the settings say of structures."""
+    return Limits.of(config.numbers, config.kind, n_atoms=config.n_atoms, formula=config.counts)
+
+
+def starts_for(config: SearchConfig) -> tuple[str, ...]:
+    """Kinds of starts for this kind of structures."""
+    known = tuple(name for name, start in STARTS.items() if config.kind in start.kinds)
+    return chosen("start_from", config.start_from, known)
+
+
+def operators_for(config: SearchConfig) -> dict[str, int]:
+    """Operators for such structures that have something to change; how many parents each has."""
+    idle: set[str] = set()
+    if not config.variable:
+        idle.add("substitution")
+    if len(config.sizes) == 1:
+        idle |= {"resize_cell", "neighboring_size"}
+    if len(config.elements) == 1:
+        idle |= {"permutation", "core_shell_swap"}
+    known = tuple(name for name, op in OPERATORS.items() if config.kind in op.kinds)
+    names = chosen("operators", config.operators, tuple(n for n in known if n not in idle))
+    return {name: OPERATORS[name].n_parents for name in names}
+
+
+def chosen(key: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that the settings name, or all.
+
+    Raises:
+        InputError: one that is not known for such a search.
+    """
+    for name in wanted:
+        if name not in known:
+            raise InputError(
+                f"search.{key}: {name!r} is not known for such structures; known are "
+                f"{', '.join(known)}. Correct it."
+            )
+    return wanted or known
+
+
+def breeding_for(
+    config: SearchConfig, potential: Potential, limits: Limits, evolution: Evolution
+) -> Breeding:
+    """What all batches share; slots of one size, so that all compile one program."""
+    relax = RelaxConfig(
+        fmax=config.fmax,
+        cell=CELLS[config.kind],
+        pressure_gpa=config.pressure_gpa,
+        max_steps=config.max_steps,
+        slots=config.batch,
+    )
+    blank = Breeding(limits, relax, (), config.seed)
+    return replace(blank, sizes=slots_for(config, potential, blank, evolution))
+
+
+def slots_for(
+    config: SearchConfig, potential: Potential, breeding: Breeding, evolution: Evolution
+) -> tuple[SlotSize, ...]:
+    """The size of slots, from some of the largest starts made denser."""
+    entries = []
+    for number in range(EXAMPLES):
+        order = Order(number, evolution.starts[number % len(evolution.starts)])
+        order = Order(number, order.operator, size=max(config.sizes))
+        atoms = structure_of(order, breeding)[1]
+        if atoms is not None:
+            if atoms.pbc.all():
+                atoms.set_cell(atoms.cell.array / DENSER ** (1 / 3), scale_atoms=True)
+            entries.append(Entry.of(number, atoms, potential.elements, breeding.relax.cell))
+    return slot_sizes(entries, potential, breeding.relax.skin, most=1)

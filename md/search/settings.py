@@ -1,0 +1,110 @@
+"""Settings of a search: one field per key of the ``[search]`` table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.units import GPa
+
+from stratal.errors import InputError
+
+Kind = Literal["crystal", "film", "cluster"]
+KINDS = ("crystal", "film", "cluster")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """What is looked for, and how; each field is a key of the ``[search]`` table."""
+
+    elements: tuple[str, ...]  # chemical symbols
+    formula: str = ""  # a fixed composition, such as Cu3Au; without, all of the elements
+    n_atoms: tuple[int, int] = (2, 8)  # of a structure, fewest and most
+    kind: Kind = "crystal"
+    pressure_gpa: float = 0.0
+    population: int = 30  # candidates that have offspring
+    starts: int = 60  # structures before the first offspring
+    start_from: tuple[str, ...] = ()  # kinds of starts; all that there are for such structures
+    operators: tuple[str, ...] = ()  # likewise
+    newcomers: float = 0.1  # part of all that is later not offspring either
+    relaxations: int = 2000  # budget
+    stagnation: int = 0  # stop after so many without a new best; 0: never
+    target: float | None = None  # eV/atom, stop when the best is no higher
+    batch: int = 8  # structures relaxed together by a worker
+    fmax: float = 0.01  # eV/Å
+    max_steps: int = 400  # evaluations of a relaxation
+    similarity: float = 0.98  # from which two structures are the same
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for symbol in self.elements:
+            if symbol not in atomic_numbers:
+                raise InputError(f"search.elements: {symbol!r} is no element. Give symbols, as Cu.")
+        if not self.elements or len(set(self.elements)) != len(self.elements):
+            raise InputError(f"search.elements = {self.elements}: give each element once.")
+        for key in ("population", "starts", "relaxations", "batch", "fmax", "max_steps"):
+            if not getattr(self, key) > 0:
+                raise InputError(f"search.{key} = {getattr(self, key)}: give a number above 0.")
+        fewest, most = self.n_atoms
+        if not 1 <= fewest <= most:
+            raise InputError(f"search.n_atoms = {self.n_atoms}: give the fewest and the most.")
+        if self.kind not in KINDS:
+            raise InputError(f"search.kind = {self.kind!r}: give one of {', '.join(KINDS)}.")
+        if not 0 <= self.newcomers <= 1 or not 0 < self.similarity <= 1:
+            raise InputError(
+                f"search.newcomers = {self.newcomers}, similarity = {self.similarity}: give parts "
+                f"between 0 and 1."
+            )
+        if self.formula:
+            self.check_formula()
+
+    def check_formula(self) -> None:
+        """Its elements are those given, and multiples of it have the numbers of atoms asked for."""
+        try:
+            counts = Atoms(self.formula).symbols.formula.count()
+        except (ValueError, KeyError):
+            raise InputError(
+                f"search.formula = {self.formula!r}: give one such as Cu3Au."
+            ) from None
+        if foreign := sorted(set(counts) ^ set(self.elements)):
+            raise InputError(
+                f"search.formula = {self.formula!r}: {foreign[0]} is not in both the formula and "
+                f"the elements {', '.join(self.elements)}."
+            )
+        if not self.sizes:
+            raise InputError(
+                f"search.formula = {self.formula!r}: no multiple of its {sum(counts.values())} "
+                f"atoms lies in n_atoms = {self.n_atoms}. Give another range."
+            )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Atomic numbers of the elements, ascending."""
+        return tuple(sorted(atomic_numbers[symbol] for symbol in self.elements))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of atoms that structures may have."""
+        fewest, most = self.n_atoms
+        unit = len(Atoms(self.formula)) if self.formula else 1
+        return tuple(n for n in range(fewest, most + 1) if n % unit == 0)
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """Atoms of each element in the formula; of one element 1, of any mixture None."""
+        if not self.formula:
+            return None if self.variable else (1,)
+        found = Atoms(self.formula).numbers
+        return tuple(int((found == z).sum()) for z in self.numbers)
+
+    @property
+    def variable(self) -> bool:
+        """Whether compositions differ."""
+        return not self.formula and len(self.elements) > 1
+
+    @property
+    def pressure(self) -> float:
+        """eV/Å³."""
+        return self.pressure_gpa * GPa

@@ -1,0 +1,141 @@
+"""Searches: known minima, the same end after any death, what settings refuse."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from stratal.errors import InputError
+from stratal.md.search.events import Events
+from stratal.md.search.limits import Limits
+from stratal.md.search.run import Loop, search
+from stratal.md.search.settings import SearchConfig
+from stratal.potentials.analytic import LennardJones
+
+# In units of the pair: of hydrogen's radius, so that no bond counts as too close.
+PAIRS = LennardJones((1,), 1.0, 1.0, cutoff=40.0, shift=False)
+# D. J. Wales and J. P. K. Doye, J. Phys. Chem. A 101, 5111 (1997).
+KNOWN = {7: -16.505384, 13: -44.326801}
+
+
+def limits_for(size):
+    return Limits.of(
+        (1,),
+        "cluster",
+        n_atoms=(size, size),
+        formula=(1,),
+        closest=np.array([[0.7]]),
+        volumes=np.array([1 / np.sqrt(2)]),
+    )
+
+
+def config_for(size, **settings):
+    known = {
+        "elements": ("H",),
+        "n_atoms": (size, size),
+        "kind": "cluster",
+        "start_from": ("random",),
+        "starts": 8,
+        "population": 8,
+        "batch": 4,
+        "fmax": 1e-3,
+    }
+    return SearchConfig(**(known | settings))
+
+
+def summary(found):
+    members = found.population.members
+    return [member.number for member in members], [member.enthalpy for member in members]
+
+
+def test_the_known_minimum_is_found_from_random_starts(tmp_path):
+    config = config_for(7, relaxations=200, target=KNOWN[7] / 7 + 1e-6)
+    found = search(config, PAIRS, tmp_path, limits=limits_for(7))
+    assert found.reason == "target"
+    best = found.population.members[0]
+    assert_allclose(best.enthalpy, KNOWN[7], atol=1e-5)
+    assert sum(found.evolution.outcomes.values()) == found.evolution.done
+    assert {step.operator for step in found.evolution.steps[:8]} == {"random"}
+
+
+class Killed(Exception):
+    """Stands for a death at this instant."""
+
+
+def test_a_search_killed_at_any_instant_ends_the_same(tmp_path, monkeypatch):
+    config = config_for(7, relaxations=40)
+    whole = search(config, PAIRS, tmp_path / "whole", limits=limits_for(7))
+    rng, real_add, real_receive = np.random.default_rng(0), Events.add, Loop.receive
+    kills, asked = 0, []
+
+    def dying(real):
+        def method(self, *arguments):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            if real is real_add:
+                asked.append(arguments)
+            return real(self, *arguments)
+
+        return method
+
+    while True:
+        left = int(rng.integers(1, 8)) if kills < 5 else 10**9
+        monkeypatch.setattr(Events, "add", dying(real_add))
+        monkeypatch.setattr(Loop, "receive", dying(real_receive))
+        try:
+            cut = search(config, PAIRS, tmp_path / "cut", limits=limits_for(7))
+            break
+        except Killed:
+            kills += 1
+    assert kills == 5
+    for own, other in zip(summary(whole), summary(cut), strict=True):
+        assert_array_equal(own, other)
+    assert [step.operator for step in whole.evolution.steps] == [
+        step.operator for step in cut.evolution.steps
+    ]
+    assert len(asked) == len(set(asked))  # no batch was asked for or done twice
+    again = search(config, PAIRS, tmp_path / "cut", limits=limits_for(7))
+    assert_array_equal(summary(again)[1], summary(whole)[1])
+    with pytest.raises(InputError):
+        search(replace(config, seed=1), PAIRS, tmp_path / "cut", limits=limits_for(7))
+
+
+def test_a_search_stops_when_nothing_better_comes(tmp_path):
+    config = config_for(7, relaxations=400, stagnation=24)
+    found = search(config, PAIRS, tmp_path, limits=limits_for(7))
+    evolution = found.evolution
+    assert found.reason == "stagnation" and evolution.done < 400
+    assert evolution.done - evolution.last_best >= 24
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"elements": ("Xx",)}, "'Xx' is no element"),
+        ({"elements": ("Cu", "Cu")}, "each element once"),
+        ({"population": 0}, "population = 0"),
+        ({"n_atoms": (5, 2)}, "the fewest and the most"),
+        ({"formula": "Cu3Au"}, "Ag is not in both"),
+        ({"formula": "Cu4Ag", "n_atoms": (2, 4)}, "no multiple of its 5"),
+        ({"formula": "Cux("}, "such as Cu3Au"),
+        ({"kind": "liquid"}, "search.kind"),
+        ({"newcomers": 2.0}, "between 0 and 1"),
+    ],
+)
+def test_wrong_settings_are_named(wrong, message):
+    with pytest.raises(InputError, match=message):
+        SearchConfig(**({"elements": ("Cu", "Ag")} | wrong))
+
+
+def test_unknown_operators_are_named(tmp_path):
+    with pytest.raises(InputError, match="'mutation' is not known"):
+        search(config_for(7, operators=("mutation",)), PAIRS, tmp_path, limits=limits_for(7))
+
+
+def test_sizes_are_multiples_of_the_formula():
+    config = SearchConfig(("Cu", "Au"), formula="Cu3Au", n_atoms=(2, 9))
+    assert config.sizes == (4, 8) and config.counts == (3, 1) and not config.variable
+    assert SearchConfig(("Cu", "Au"), n_atoms=(2, 4)).sizes == (2, 3, 4)
