@@ -32,9 +32,9 @@ PUBLISHED = {
     "4": (52, 4.5, 3.5, 23),
 }
 COMMANDS = ("demo", "data", "label", "train", "evaluate", "info", "relax", "md", "mc",
-            "neb", "drive", "elastic", "phonons", "defects", "validate", "import maise",
-            "import n2p2", "export maise", "export n2p2", "structure info", "structure rdf",
-            "structure compare", "structure symmetrize", "structure primitive",
+            "neb", "drive", "elastic", "phonons", "defects", "validate", "search",
+            "import maise", "import n2p2", "export maise", "export n2p2", "structure info",
+            "structure rdf", "structure compare", "structure symmetrize", "structure primitive",
             "structure conventional", "structure supercell", "structure shift",
             "structure convert")  # fmt: skip
 

@@ -22,6 +22,7 @@ from stratal.cli.md import md
 from stratal.cli.neb import neb
 from stratal.cli.properties import elastic, phonons
 from stratal.cli.relax import relax
+from stratal.cli.search import search
 from stratal.cli.structure import structure
 from stratal.cli.train import train
 from stratal.cli.validate import validate
@@ -38,6 +39,7 @@ app = typer.Typer(
 for command in (
     *(demo, data, label, train, evaluate, info),
     *(relax, md, mc, neb, drive, elastic, phonons, defects, validate),
+    search,
     *(submit, status, resume, cancel, worker),
 ):
     app.command()(command)
