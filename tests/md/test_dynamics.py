@@ -11,7 +11,9 @@ from ase.calculators.emt import EMT as AseEMT
 from ase.constraints import FixAtoms
 from ase.md.verlet import VelocityVerlet
 from numpy.testing import assert_allclose, assert_array_equal
+from tests.md.deaths import through_deaths
 
+from stratal.descriptors.cell_plan import CellListPlan
 from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.md import MDConfig, Trajectory, run_md
@@ -178,7 +180,9 @@ def test_a_cell_that_shrank_for_a_while_gets_a_list_that_holds_for_it():
         overflow = np.ones(1, bool)
         found = replace(run.state, neighbors=replace(lists, overflow=overflow, **shrunken))
         run.widen(found)
-    assert run.program.plan.n_bins < before.n_bins
+    after = run.program.plan
+    assert isinstance(after, CellListPlan) and isinstance(before, CellListPlan)
+    assert after.n_bins < before.n_bins
 
 
 def test_what_explodes_is_said():
@@ -198,34 +202,18 @@ def test_forces_in_single_precision_move_in_double():
     assert np.ptp(single.conserved) < 2 * np.ptp(double.conserved) + 1e-4
 
 
-class Killed(Exception):
-    """Stands for a death at this instant."""
-
-
 @pytest.mark.parametrize("ensemble", [{"thermostat": "nose-hoover"}, {"barostat": "full"}])
 def test_a_run_killed_at_any_instant_goes_on_to_the_same_result(tmp_path, monkeypatch, ensemble):
     frames = [crystal(1, (1, 1, 2)), crystal(2, (1, 1, 1))]
     config = MDConfig(steps=200, sample_every=10, frame_every=20, seed=3, **ensemble)
     monkeypatch.setattr("stratal.md.dynamics.simulation.WORK", 300)  # blocks of a few steps
     whole = run_md(frames, POTENTIAL, config, tmp_path / "whole").trajectory()
-    real, rng, kills = Simulation.block, np.random.default_rng(0), 0
     cut = tmp_path / "cut"
-    while not (cut / "final.extxyz").exists():
-        left = int(rng.integers(1, 4))
 
-        def dying(self):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Killed
-            return real(self)
+    def attempt(kills):
+        run_md(frames, POTENTIAL, config, cut, resume=True, interval=0.0 if kills % 2 else 60.0)
 
-        monkeypatch.setattr(Simulation, "block", dying if kills < 5 else real)
-        try:
-            run_md(frames, POTENTIAL, config, cut, resume=True, interval=0.0 if kills % 2 else 60.0)
-        except Killed:
-            kills += 1
-    assert kills == 5
+    through_deaths(monkeypatch, Simulation, "block", attempt)
     found = Trajectory.open(cut)
     for name, value in vars(whole).items():
         jax.tree.map(assert_array_equal, getattr(found, name), value)

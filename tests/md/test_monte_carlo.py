@@ -14,6 +14,7 @@ from ase.units import kB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from tests.md.deaths import through_deaths
 from tests.potentials.moment_strata import random_moment_strata
 
 from stratal.descriptors import Structures
@@ -181,10 +182,6 @@ def test_energies_are_those_of_the_arrangement(tmp_path, between):
     assert row["Ag"].startswith("0.375")
 
 
-class Killed(Exception):
-    """Stands for a death at this instant."""
-
-
 @pytest.mark.parametrize("between", ["nothing", "md"])
 def test_a_run_killed_at_any_instant_goes_on_to_the_same_result(tmp_path, monkeypatch, between):
     frames = [square(4), square(3)] if between == "nothing" else [bulk("Cu", cubic=True)]
@@ -203,24 +200,12 @@ def test_a_run_killed_at_any_instant_goes_on_to_the_same_result(tmp_path, monkey
     )
     monkeypatch.setattr("stratal.md.monte_carlo.chain.TRIALS", 64)  # blocks of a few sweeps
     whole = run_mc(frames, potential, config, tmp_path / "whole").record()
-    real, rng, kills = Chain.block, np.random.default_rng(0), 0
     cut = tmp_path / "cut"
-    while not (cut / "final.extxyz").exists():
-        left = int(rng.integers(1, 4))
 
-        def dying(self):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Killed
-            return real(self)
+    def attempt(kills):
+        run_mc(frames, potential, config, cut, resume=True, interval=0.0 if kills % 2 else 60.0)
 
-        monkeypatch.setattr(Chain, "block", dying if kills < 5 else real)
-        try:
-            run_mc(frames, potential, config, cut, resume=True, interval=0.0 if kills % 2 else 60.0)
-        except Killed:
-            kills += 1
-    assert kills == 5
+    through_deaths(monkeypatch, Chain, "block", attempt)
     for name, value in vars(whole).items():
         assert_array_equal(getattr(Record.open(cut), name), value)
     assert whole.sweep[-1] == 40 and len(whole.frame_sweeps) == 5
