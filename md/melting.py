@@ -60,7 +60,7 @@ SAMPLES = 200  # of coexistence, for errors that can be trusted
 class MeltingConfig:
     """How a melting point is looked for."""
 
-    guess: float  # K; a tenth off is near enough
+    guess: float  # K; more than a few percent off costs rounds
     pressure_gpa: float = 0.0
     equilibration: int = 5_000  # steps of each stage that prepares coexistence
     steps: int = 30_000  # of coexistence
