@@ -48,9 +48,9 @@ def main() -> None:
     from stratal.md.validation.run import validate
     from stratal.potentials import Library
 
-    subjects = {"library": Library.open(options.library)}
+    subjects = {"stratified": Library.open(options.library)}
     if options.beside:
-        subjects["beside"] = Library.open(options.beside)
+        subjects["full"] = Library.open(options.beside)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.output or Path(scratch)
         values = Path(scratch) / "teacher.json"

@@ -42,23 +42,24 @@ def judged(
     Args:
         stratum: its name.
         own: of the subject.
-        known: whose properties are looked at: the reference's, or a subject's without one.
+        known: whose properties are looked at, the reference's and others.
         reference: what counts as right, if anything does.
         thresholds: up to where a deviation is green.
     """
+    judges = reference.values if reference else {}
     rows = []
-    for name, right in known.values.items():
+    for name, one in known.values.items():
         value = own.values[name].value if name in own.values else float("nan")
-        expected = right.value if reference else float("nan")
-        deviation, scale = off(right.kind, value, expected)
-        limit = getattr(thresholds, right.kind)
+        expected = judges[name].value if name in judges else float("nan")
+        deviation, scale = off(one.kind, value, expected)
         light: Light = "none"
-        if reference:
+        if name in judges:
+            limit = getattr(thresholds, one.kind)
             light = light_of(deviation, limit)
-            if right.kind == "formation" and wrong_sign(value, expected, limit):
+            if one.kind == "formation" and wrong_sign(value, expected, limit):
                 light = "red"
         rows.append(
-            Judged(stratum, name, right.kind, right.unit, expected, value, deviation, scale, light)
+            Judged(stratum, name, one.kind, one.unit, expected, value, deviation, scale, light)
         )
     return rows
 

@@ -140,8 +140,10 @@ def add_figures(
     for who, strata in measured.items():
         if (hull := hull_among(strata, name)) is not None:
             section.figure(hull_figure(hull), f"Convex hull of {name} by {who}.")
-    formation = [row for row in rows if row["kind"] == "formation"]
-    if formation and "reference" in measured:
+    formation = [
+        row for row in rows if row["kind"] == "formation" and np.isfinite(row["reference"])
+    ]
+    if formation:
         points = {
             subject: np.array(
                 [[1e3 * r["reference"], 1e3 * r[subject]["value"]] for r in formation]

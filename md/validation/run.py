@@ -137,7 +137,7 @@ def validate(
                 bar.update(1, stratum=f"{name} of {who}")
             forget_programs()
     names = tuple("-".join(symbols) for symbols in strata)
-    looked_at = known if known is not None else next(iter(measured.values()))
+    looked_at = {name: together(known, measured, name) for name in names}
     by_subject = {
         who: [
             row
@@ -145,7 +145,7 @@ def validate(
             for row in judged(
                 name,
                 found[name],
-                looked_at.get(name, Measured()),
+                looked_at[name],
                 of_stratum(known, name),
                 thresholds,
             )
@@ -162,6 +162,17 @@ def validate(
     )
     summary = {who: counts(rows) for who, rows in by_subject.items()}
     report_of(names, measured, found.rows, summary, thresholds).write(folder / "report.html")
+    return found
+
+
+def together(
+    known: dict[str, Measured] | None, measured: dict[str, dict[str, Measured]], name: str
+) -> Measured:
+    """All properties of a stratum: the reference's first, then what only subjects have."""
+    found = Measured()
+    for strata in (known or {}, *measured.values()):
+        for title, value in strata.get(name, Measured()).values.items():
+            found.values.setdefault(title, value)
     return found
 
 

@@ -61,13 +61,13 @@ def curves_figure(
         curves: by title of the panel, one curve for each of the names.
         x_label: of all panels, with unit.
         y_label: alike.
-        names: of what is compared, the reference last.
+        names: of what is compared; the one called reference is drawn in grey.
     """
     n_columns = min(3, max(1, len(curves)))
     figure, axes = new_figure(n_columns, -(-len(curves) // n_columns), 3.4, 2.8)
     for ax, (title, given) in zip(axes, curves.items(), strict=False):
         for number, (curve, name) in enumerate(zip(given, names, strict=True)):
-            draw(ax, curve, number, len(names), name)
+            draw(ax, curve, number, name)
         ax.set_title(title, fontsize=9)
         ax.set(xlabel=x_label, ylabel=y_label)
     axes[0].legend(fontsize=7, frameon=False)
@@ -76,12 +76,12 @@ def curves_figure(
     return figure
 
 
-def draw(ax: Axes, curve: Curve, number: int, count: int, name: str) -> None:
-    """One of several curves: the last, the reference, grey and behind."""
-    is_reference = count > 1 and number == count - 1
-    color = "#888888" if is_reference else PALETTE[number]
-    style = "--" if is_reference else "-"
-    ax.plot(*curve, style, color=color, linewidth=1.2, label=name, zorder=1 if is_reference else 2)
+def draw(ax: Axes, curve: Curve, number: int, name: str, label: str | None = None) -> None:
+    """One of several curves: the reference grey, dashed and behind."""
+    is_reference = name == "reference"
+    color, style = ("#888888", "--") if is_reference else (PALETTE[number], "-")
+    order = 1 if is_reference else 2
+    ax.plot(*curve, style, color=color, linewidth=1.2, label=label or name, zorder=order)
 
 
 def branches_figure(
@@ -89,7 +89,7 @@ def branches_figure(
     y_label: str,
     ticks: Sequence[tuple[float, str]] = (),
 ) -> Figure:
-    """Phonon branches of several things along the same path, the reference last and grey.
+    """Phonon branches of several things along the same path, the reference in grey.
 
     Args:
         branches: by name, a curve for each branch against the place on the path, 0 to 1.
@@ -99,7 +99,7 @@ def branches_figure(
     figure, (ax,) = new_figure(width=6.0)
     for number, (name, curves) in enumerate(branches.items()):
         for place, curve in enumerate(curves):
-            draw(ax, curve, number, len(branches), name if place == 0 else "_")
+            draw(ax, curve, number, name, None if place == 0 else "_")
     ax.set(ylabel=y_label, xlim=(0, 1))
     ax.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
     for place, _ in ticks:
