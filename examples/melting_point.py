@@ -1,9 +1,8 @@
 """Melting point of a metal from crystal and melt side by side: python melting_point.py [LIBRARY].
 
-Without a library it takes effective medium theory, which melts copper near 1,300 K. A library with
-Cu is written by `stratal demo` (stratal-demo/library). Some 20 minutes on a core with effective
-medium theory, for a first look: more steps and atoms make it better. Stop it at any time and start
-it again: it goes on. All runs are in the folder ``melting-copper``.
+Without a library it takes effective medium theory. A library with Cu is written by `stratal demo`
+(stratal-demo/library). It is for a first look: more steps and atoms make it better. Stop it at any
+time and start it again: it goes on. All runs are in the folder ``melting-copper``.
 """
 
 import sys
