@@ -107,7 +107,7 @@ def by_lammps(atoms: Any, steps: int, folder: Path) -> Run:
     from ase.io.lammpsdata import write_lammps_data
     from ase.units import Pascal
 
-    from stratal.md.lammps import attach, cell_of, image_flags, open_lammps
+    from stratal.md.drivers.lammps import attach, cell_of, image_flags, open_lammps
 
     elements = sorted(set(atoms.symbols))
     write_lammps_data(folder / "data", atoms, specorder=elements, masses=True)
@@ -145,7 +145,7 @@ def by_ipi(atoms: Any, steps: int, folder: Path) -> Run:
     from ase import units
 
     from stratal.files import write_frames
-    from stratal.md.drive import connected, drive
+    from stratal.md.drivers.ipi import connected, drive
 
     address = f"stratal_benchmark_{os.getpid()}"
     write_frames(folder / "start.extxyz", [atoms])

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs=2, default=(4, 8))
     options = parser.parse_args()
     os.environ.setdefault("STRATAL_PROGRESS", "off")
-    from stratal.md.random_cells import random_cells
+    from stratal.md.structures.random_cells import random_cells
 
     print(f"{machine()}; {options.count} cells of {options.sizes} atoms")
     loose, tight, energies = minima(random_cells(1, options.count, *options.sizes, (29, 47)))
@@ -50,7 +50,7 @@ def minima(cells) -> tuple[list, list, np.ndarray]:
 
 def tell_apart(loose, tight, energies) -> None:
     """Duplicates missed and others confused, for widths of the Gaussians."""
-    from stratal.md.similarity import Smearing, fingerprints, similarities
+    from stratal.md.structures.similarity import Smearing, fingerprints, similarities
 
     others = np.triu(np.abs(energies[:, None] - energies) > DIFFERENT, 1)
     print(f"{len(energies)} minima twice, {others.sum()} pairs of different ones")
@@ -66,7 +66,7 @@ def tell_apart(loose, tight, energies) -> None:
 
 def speed(cells) -> None:
     """Seconds for fingerprints, for all pairs, and for the matcher on some of them."""
-    from stratal.md.similarity import fingerprints, matched, matcher, similarities
+    from stratal.md.structures.similarity import fingerprints, matched, matcher, similarities
 
     began = time.perf_counter()
     vectors = fingerprints(cells)

@@ -68,7 +68,7 @@ def measure(options, folder: Path) -> None:
     from ase.build import bulk
 
     from stratal.md import MDConfig
-    from stratal.md.melting import MeltingConfig, elongated, melting_point
+    from stratal.md.melting.coexistence import MeltingConfig, elongated, melting_point
 
     epsilon = KELVIN * units.kB
     unit = epsilon / SIGMA**3 / units.GPa  # of pressure, GPa

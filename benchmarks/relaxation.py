@@ -31,7 +31,7 @@ def main() -> None:
     os.environ.setdefault("STRATAL_PROGRESS", "off")
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
-    from stratal.md.random_cells import random_cells
+    from stratal.md.structures.random_cells import random_cells
     from stratal.potentials import EMT, Library
 
     cells = random_cells(0, options.count, *options.sizes, (29, 47))

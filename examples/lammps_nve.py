@@ -10,7 +10,7 @@ import numpy as np
 from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
 
-from stratal.md.lammps import attach, open_lammps
+from stratal.md.drivers.lammps import attach, open_lammps
 
 atoms = bulk("Cu", a=3.75, cubic=True) * (3, 3, 3)
 atoms.symbols[np.random.default_rng(0).permutation(len(atoms))[:27]] = "Ag"

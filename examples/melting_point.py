@@ -10,7 +10,7 @@ import sys
 from ase.build import bulk
 
 from stratal.md import MDConfig, relax
-from stratal.md.melting import MeltingConfig, elongated, melting_point
+from stratal.md.melting.coexistence import MeltingConfig, elongated, melting_point
 from stratal.potentials.sources import potential_from
 
 potential = potential_from(sys.argv[1] if len(sys.argv) > 1 else "emt", [29])

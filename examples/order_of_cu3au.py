@@ -9,7 +9,7 @@ import tempfile
 import numpy as np
 
 from stratal.md import MCConfig, run_mc
-from stratal.md.prototypes import prototype
+from stratal.md.properties.prototypes import prototype
 from stratal.potentials.analytic import EMT
 
 crystal = prototype("L12", ["Au", "Cu"], volume=13.3) * (3, 3, 3)

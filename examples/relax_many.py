@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 
 from stratal.md import relax
-from stratal.md.random_cells import random_cells
+from stratal.md.structures.random_cells import random_cells
 from stratal.potentials import Library
 
 potential = Library.open(sys.argv[1]).potential("Cu", "Ag")

@@ -16,7 +16,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from stratal.errors import InputError
-from stratal.md.neb import Path, minimum_energy_paths
+from stratal.md.paths.neb import Path, minimum_energy_paths
 from stratal.md.relax import relax
 from stratal.md.relaxation.entries import CellMode
 from stratal.potentials.batch import Predictions, predict_frames

@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from stratal.md.dynamics.observables import mean_of
 from stratal.md.monte_carlo.order import warren_cowley
-from stratal.md.observables import mean_of
 from stratal.md.recording import read_recording
 
 KIND = "Monte Carlo"

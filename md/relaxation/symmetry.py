@@ -15,7 +15,7 @@ from ase import Atoms
 
 from stratal.errors import InputError
 from stratal.md.coordinates import Coordinates
-from stratal.md.crystal_symmetry import dataset
+from stratal.md.structures.crystal_symmetry import dataset
 
 
 @jax.tree_util.register_dataclass

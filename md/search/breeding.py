@@ -15,7 +15,7 @@ from stratal.md.relaxation.state import Outcome
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
 from stratal.md.search.starts import STARTS
-from stratal.md.similarity import fingerprints
+from stratal.md.structures.similarity import fingerprints
 from stratal.potentials.evaluate import Potential
 
 TRIES = 10  # of an operator, before a random structure takes its place

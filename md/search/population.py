@@ -14,7 +14,7 @@ import numpy as np
 
 from stratal.md.search.candidate import Candidate
 from stratal.md.search.lower_hull import LowerHull
-from stratal.md.similarity import similarities
+from stratal.md.structures.similarity import similarities
 
 Verdict = Literal["new best", "new", "duplicate", "worse"]
 APART = 2e-3  # eV/atom: structures of other energies are no duplicates

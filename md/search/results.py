@@ -13,10 +13,10 @@ from ase.data import chemical_symbols
 from stratal.errors import InputError
 from stratal.files import write_frames, write_json, write_structures
 from stratal.files.hdf5 import write_hdf5
-from stratal.md.crystal_symmetry import space_group
-from stratal.md.hull import hull_figure, hull_of
+from stratal.md.properties.hull import hull_figure, hull_of
 from stratal.md.search.candidate import Candidate
 from stratal.md.search.evolution import Evolution
+from stratal.md.structures.crystal_symmetry import space_group
 from stratal.report import Report
 from stratal.report.search import enthalpy_figure, structure_figure, success_figure
 

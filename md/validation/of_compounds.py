@@ -9,11 +9,11 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from stratal.md.crystal_symmetry import standard_cell
 from stratal.md.evaluators import Evaluator
-from stratal.md.point_defects import antisites, defect_energies, kinds_of_sites, vacancy
-from stratal.md.prototypes import PROTOTYPES, prototype
-from stratal.md.similarity import fingerprints
+from stratal.md.properties.point_defects import antisites, defect_energies, kinds_of_sites, vacancy
+from stratal.md.properties.prototypes import PROTOTYPES, prototype
+from stratal.md.structures.crystal_symmetry import standard_cell
+from stratal.md.structures.similarity import fingerprints
 from stratal.md.validation.measured import Measured
 from stratal.md.validation.of_elements import SYMMETRY, at_rest, energies_of, of_crystal, volume_of
 from stratal.md.validation.settings import ValidationConfig

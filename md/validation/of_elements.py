@@ -10,14 +10,13 @@ from ase.data import atomic_numbers, covalent_radii, reference_states
 from ase.units import GPa, J, m
 
 from stratal.errors import InputError
-from stratal.md.crystal_symmetry import space_group, standard_cell
-from stratal.md.dimers import dimer_curves
-from stratal.md.elasticity import elastic_tensor
-from stratal.md.equation_of_state import equation_of_state
 from stratal.md.evaluators import Evaluator
-from stratal.md.gamma_lines import gamma_line, stacking_fault_energy
-from stratal.md.phonons import bands, frequencies_at, phonons
-from stratal.md.point_defects import (
+from stratal.md.properties.dimers import dimer_curves
+from stratal.md.properties.elasticity import elastic_tensor
+from stratal.md.properties.equation_of_state import equation_of_state
+from stratal.md.properties.gamma_lines import gamma_line, stacking_fault_energy
+from stratal.md.properties.phonons import bands, frequencies_at, phonons
+from stratal.md.properties.point_defects import (
     Defect,
     defect_energies,
     divacancy,
@@ -26,8 +25,9 @@ from stratal.md.point_defects import (
     migration,
     vacancy,
 )
-from stratal.md.prototypes import prototype
-from stratal.md.surfaces import surface_energies
+from stratal.md.properties.prototypes import prototype
+from stratal.md.properties.surfaces import surface_energies
+from stratal.md.structures.crystal_symmetry import space_group, standard_cell
 from stratal.md.validation.measured import Measured
 from stratal.md.validation.settings import ValidationConfig
 

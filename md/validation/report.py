@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from stratal.md.hull import Hull, hull_figure, hull_of
+from stratal.md.properties.hull import Hull, hull_figure, hull_of
 from stratal.md.validation.measured import Measured
 from stratal.md.validation.settings import ABSOLUTE, Thresholds
 from stratal.report import Report, Section

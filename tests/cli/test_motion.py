@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from stratal.cli import app
 from stratal.errors import InputError
 from stratal.files import read_frames, write_frames
-from stratal.md.random_cells import random_cells
+from stratal.md.structures.random_cells import random_cells
 
 
 def run(*arguments):

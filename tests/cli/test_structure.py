@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from stratal.cli import app
 from stratal.errors import InputError
 from stratal.files import read_frames, write_structures
-from stratal.md.phonons import phonons
-from stratal.md.prototypes import prototype
+from stratal.md.properties.phonons import phonons
+from stratal.md.properties.prototypes import prototype
 
 
 def run(*arguments):

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from stratal.errors import InputError
 from stratal.files import read_frames, write_structures
-from stratal.md.random_cells import random_cells
+from stratal.md.structures.random_cells import random_cells
 
 # How closely a format keeps numbers, Å.
 SINGLE = {"POSCAR": 1e-12, "a.vasp": 1e-12, "a.xsf": 1e-9, "a.cif": 1e-6, "a.cif.gz": 1e-6}

@@ -23,7 +23,7 @@ from stratal.md.coordinates import (
     placed,
     undeformed,
 )
-from stratal.md.random_cells import random_cell
+from stratal.md.structures.random_cells import random_cell
 from stratal.potentials import EMT, evaluate
 
 N_ATOMS = 5

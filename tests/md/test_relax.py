@@ -14,10 +14,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from stratal.errors import InputError
 from stratal.md import Outcome, RelaxConfig, relax, relax_on
-from stratal.md.random_cells import random_cells
 from stratal.md.relax import entries_of
 from stratal.md.relaxation import in_flight
 from stratal.md.relaxation.in_flight import Flight
+from stratal.md.structures.random_cells import random_cells
 from stratal.potentials import EMT, LennardJones
 from stratal.slurm import Journal, open_executor
 

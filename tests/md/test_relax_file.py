@@ -15,12 +15,12 @@ from numpy.testing import assert_array_equal
 
 from stratal.errors import InputError
 from stratal.files import Checkpoint, read_frames, write_frames
-from stratal.md.random_cells import random_cells
 from stratal.md.relaxation import Outcome, RelaxConfig, Relaxed, streams
 from stratal.md.relaxation import file as relaxation_file
 from stratal.md.relaxation.file import relax_file, relax_file_on
 from stratal.md.relaxation.results import as_arrays, from_arrays, read_relaxed, write_relaxed
 from stratal.md.relaxation.streams import Partial, Parts
+from stratal.md.structures.random_cells import random_cells
 
 CONFIG = RelaxConfig(slots=4, fmax=0.02)
 CELLS = random_cells(0, 6, 3, 6, (29, 47))

@@ -14,12 +14,12 @@ import spglib
 from ase import Atoms
 from ase.cell import Cell
 
-from stratal.md.crystal_symmetry import TOLERANCE
 from stratal.md.search.limits import Limits
 from stratal.md.search.starts.drawing import Composition, drawn
 from stratal.md.search.starts.placing import Room
 from stratal.md.search.starts.random_structure import LOOSER
 from stratal.md.search.starts.wyckoff import Group, Wyckoff, group
+from stratal.md.structures.crystal_symmetry import TOLERANCE
 
 GROUPS = range(1, 231)
 ASSIGNMENTS = 10  # tries to fill a composition with the positions of one group

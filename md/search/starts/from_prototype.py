@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from stratal.md.prototypes import PROTOTYPES, prototype
+from stratal.md.properties.prototypes import PROTOTYPES, prototype
 from stratal.md.search.limits import PERIODIC, Limits
 from stratal.md.search.starts.composition import repaired
 from stratal.md.search.starts.drawing import Composition, drawn, numbers_of

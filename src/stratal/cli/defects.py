@@ -54,7 +54,7 @@ def defects(
     (crystal,) = crystals
     found = points(crystal, model, chosen, repeats or [2, 3, 4], reservoir)
     if "migration" in chosen:
-        from stratal.md.point_defects import migration
+        from stratal.md.properties.point_defects import migration
 
         barrier = migration(crystal, model, max(repeats or [3])).barrier
         found["migration of a vacancy, eV"] = barrier
@@ -63,7 +63,7 @@ def defects(
     if "fault" in chosen:
         from ase.units import J, m
 
-        from stratal.md.gamma_lines import gamma_line, stacking_fault_energy
+        from stratal.md.properties.gamma_lines import gamma_line, stacking_fault_energy
 
         unit = 1e-3 * J / m**2
         found["intrinsic fault, mJ/m²"] = stacking_fault_energy(crystal, model) / unit
@@ -84,7 +84,7 @@ def points(
     reservoir: list[str] | None,
 ) -> dict[str, float]:
     """Point defects of these kinds in all sizes."""
-    from stratal.md import point_defects as of
+    from stratal.md.properties import point_defects as of
 
     wanted: list[Any] = []
     for site in of.kinds_of_sites(crystal):
@@ -114,7 +114,7 @@ def surfaces(crystal: Atoms, model: Potential, planes: list[str], layers: int) -
     from ase.units import J, m
 
     from stratal.errors import InputError
-    from stratal.md.surfaces import surface_energies
+    from stratal.md.properties.surfaces import surface_energies
 
     if wrong := [name for name in planes if not (len(name) == 3 and name.isdigit())]:
         raise InputError(f"plane {wrong[0]!r}: give three digits, such as 111.")

@@ -28,7 +28,7 @@ def drive(
     """
     from stratal.errors import InputError
     from stratal.files import read_frames
-    from stratal.md.drive import drive as driven
+    from stratal.md.drivers.ipi import drive as driven
 
     frames = read_frames(structure)
     if len(frames) != 1:

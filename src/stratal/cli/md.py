@@ -53,9 +53,9 @@ def md(
 
     from stratal.files import read_frames, write_frames, write_json
     from stratal.files.settings import settings_of
+    from stratal.md.dynamics.observables import averages
     from stratal.md.dynamics.run import run_md
     from stratal.md.dynamics.settings import MDConfig
-    from stratal.md.observables import averages
     from stratal.potentials.sources import potential_from
 
     given = {

@@ -33,8 +33,8 @@ def neb(
     from stratal.files import atomic_path, read_frames, write_frames, write_json
     from stratal.files.settings import settings_of
     from stratal.md.evaluators import ByPotential
-    from stratal.md.neb import minimum_energy_paths
-    from stratal.md.nudging import NEBConfig
+    from stratal.md.paths.neb import minimum_energy_paths
+    from stratal.md.paths.nudging import NEBConfig
     from stratal.potentials.sources import potential_from
     from stratal.report.curves import path_figure
 

@@ -84,8 +84,8 @@ def phonons(
     """
     from stratal.errors import InputError
     from stratal.files import atomic_path
-    from stratal.md.phonons import bands, density_of_states, thermal
-    from stratal.md.phonons import phonons as computed
+    from stratal.md.properties.phonons import bands, density_of_states, thermal
+    from stratal.md.properties.phonons import phonons as computed
     from stratal.report.figures import bands_figure, write_figure
 
     model, crystals = opened(potential, structure, relax)

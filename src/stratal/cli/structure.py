@@ -37,7 +37,7 @@ def info(
     from rich.table import Table
 
     from stratal.files import read_frames, write_json
-    from stratal.md.structure_summary import summarize
+    from stratal.md.structures.structure_summary import summarize
 
     found = [summarize(atoms, symprec) for atoms in read_frames(file, index)]
     for number, each in enumerate(found):
@@ -70,7 +70,7 @@ def rdf(
     from rich.table import Table
 
     from stratal.files import read_frames, write_json, write_text
-    from stratal.md.radial_distribution import distribution_by_species
+    from stratal.md.structures.radial_distribution import distribution_by_species
     from stratal.report.figures import radial_distribution_figure, write_figure
 
     found = distribution_by_species(read_frames(file, index), cutoff, bins)
@@ -112,7 +112,7 @@ def compare(
     from rich.table import Table
 
     from stratal.files import read_frames, write_json
-    from stratal.md.similarity import Smearing, compare
+    from stratal.md.structures.similarity import Smearing, compare
 
     frames, others = read_frames(first, index), read_frames(second, index)
     smearing = Smearing(cutoff, cutoff * 5 / 6, width)
@@ -144,7 +144,7 @@ def symmetrize(file: File, output: Output, index: Index = ":", symprec: Symprec 
 
     Example: stratal structure symmetrize relaxed.extxyz -o Cu.cif --symprec 0.05
     """
-    from stratal.md.crystal_symmetry import symmetrized
+    from stratal.md.structures.crystal_symmetry import symmetrized
 
     _rewrite(file, output, index, lambda atoms: symmetrized(atoms, symprec))
 
@@ -155,7 +155,7 @@ def primitive(file: File, output: Output, index: Index = ":", symprec: Symprec =
 
     Example: stratal structure primitive POSCAR -o POSCAR.primitive
     """
-    from stratal.md.crystal_symmetry import standard_cell
+    from stratal.md.structures.crystal_symmetry import standard_cell
 
     _rewrite(file, output, index, lambda atoms: standard_cell(atoms, True, symprec))
 
@@ -166,7 +166,7 @@ def conventional(file: File, output: Output, index: Index = ":", symprec: Sympre
 
     Example: stratal structure conventional primitive.cif -o conventional.cif
     """
-    from stratal.md.crystal_symmetry import standard_cell
+    from stratal.md.structures.crystal_symmetry import standard_cell
 
     _rewrite(file, output, index, lambda atoms: standard_cell(atoms, False, symprec))
 
@@ -190,7 +190,7 @@ def supercell(
     import numpy as np
 
     from stratal.errors import InputError
-    from stratal.md.supercells import supercell
+    from stratal.md.structures.supercells import supercell
 
     if (repeat is None) == (matrix is None):
         raise InputError("supercell: give either --repeat, 3 integers, or --matrix, 9 integers.")
@@ -222,8 +222,8 @@ def shift(
     """
     from stratal.errors import InputError
     from stratal.files import read_frames, write_json, write_structures
-    from stratal.md.phonon_modes import displaced_along_mode
-    from stratal.md.phonons import read_phonons
+    from stratal.md.properties.phonon_modes import displaced_along_mode
+    from stratal.md.properties.phonons import read_phonons
 
     frames = read_frames(file)
     if len(frames) != 1:

@@ -17,7 +17,7 @@ from ase.md.verlet import VelocityVerlet
 
 from stratal.demo.samples import LATTICE, alloyed, compounds, elemental
 from stratal.files import write_frames
-from stratal.md.equation_of_state import EquationOfState, equations_of_state
+from stratal.md.properties.equation_of_state import EquationOfState, equations_of_state
 from stratal.potentials.assess import assess
 from stratal.potentials.calculator import StratalCalculator
 from stratal.potentials.data import LabelledData, read_labelled

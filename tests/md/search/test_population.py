@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from stratal.md.hull import hull_of
+from stratal.md.properties.hull import hull_of
 from stratal.md.search.candidate import Candidate, Origin
 from stratal.md.search.lower_hull import LowerHull
 from stratal.md.search.population import Population

@@ -1,0 +1,1 @@
+"""Other programs that move atoms by our potentials: LAMMPS, i-PI."""

@@ -1,0 +1,1 @@
+"""Melting points by coexistence of crystal and melt."""

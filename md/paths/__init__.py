@@ -1,0 +1,1 @@
+"""Minimum-energy paths by nudged elastic bands."""

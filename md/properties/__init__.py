@@ -1,0 +1,1 @@
+"""Properties of crystals, each one batched call: elasticity, phonons, defects, hulls."""

@@ -1,0 +1,1 @@
+"""Structures described, compared, brought to standard cells and repeated."""
