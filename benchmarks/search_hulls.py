@@ -115,7 +115,7 @@ def compare(
             hull.add(atoms.numbers, energy / len(atoms))
         hulls.append(hull)
     own, reference = hulls
-    higher = max(-own.above(atoms.numbers, energy / len(atoms)) for atoms, energy in exact)
+    higher = max(0.0, *(-own.above(atoms.numbers, energy / len(atoms)) for atoms, energy in exact))
     lower = max(-reference.above(atoms.numbers, energy / len(atoms)) for atoms, energy in found)
     return higher, lower
 
