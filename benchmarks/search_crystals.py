@@ -1,7 +1,7 @@
 """Searches for the ground states of two elements with unknown cells, beside random search.
 
-A Lennard-Jones solid, whose ground state is the lower of fcc and hcp at the cutoff, and silicon after
-Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), whose ground state is diamond. Starts are random
+A Lennard-Jones solid, whose ground state is the lower of fcc and hcp at the cutoff, and silicon
+after Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), whose ground state is diamond. Starts are random
 positions in random cells for both; random search has nothing else. Common structures, from which
 the answer could be copied, are no starts here.
 """
@@ -68,7 +68,7 @@ def ground_state(system: str, size: int) -> float:
     """Energy of an atom in the known ground state that a cell of this size can hold, eV."""
     from stratal.md import RelaxConfig, relax_each
 
-    potential, symbol = potential_for(system)
+    potential = potential_for(system)[0]
     crystals = {
         "silicon": [bulk("Si", "diamond", a=5.43)],
         "lennard-jones": [bulk("Ar", "fcc", a=5.2), bulk("Ar", "hcp", a=3.7, c=6.0)],

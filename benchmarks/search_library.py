@@ -1,7 +1,7 @@
 """Stable crystals of a binary by a trained library, searched from random starts alone.
 
-The library comes from `cupdag_library.py`. Says which crystals are on the hull, and how far above it
-the common ones lie that are known: of Cu-Pd, B2 CuPd and L1₂ Cu₃Pd.
+The library comes from `cupdag_library.py`. Says which crystals are on the hull, and how far above
+it the common ones lie that are known: of Cu-Pd, B2 CuPd and L1₂ Cu₃Pd.
 """
 
 from __future__ import annotations

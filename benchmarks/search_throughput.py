@@ -72,8 +72,8 @@ def by_ase_ga(formula: str, offspring: int, fmax: float) -> tuple[float, float]:
     """Seconds for each offspring of ``ase-ga``, and the lowest eV/atom."""
     from ase_ga.cutandsplicepairing import CutAndSplicePairing
     from ase_ga.data import DataConnection, PrepareDB
-    from ase_ga.ofp_comparator import OFPComparator
     from ase_ga.offspring_creator import OperationSelector
+    from ase_ga.ofp_comparator import OFPComparator
     from ase_ga.population import Population
     from ase_ga.soft_mutation import SoftMutation
     from ase_ga.standardmutations import StrainMutation
@@ -83,7 +83,7 @@ def by_ase_ga(formula: str, offspring: int, fmax: float) -> tuple[float, float]:
     warnings.simplefilter("ignore")
     numbers = [int(number) for number in Atoms(formula).numbers]
     bounds = CellBounds(
-        {"phi": [20, 160], "chi": [20, 160], "psi": [20, 160]} | dict.fromkeys("abc", [2, 60])
+        {"phi": [20, 160], "chi": [20, 160], "psi": [20, 160]} | {key: [2, 60] for key in "abc"}
     )
     closest = closest_distances_generator(numbers, 0.5)
     slab = Atoms("", pbc=True)
@@ -148,8 +148,8 @@ def relax_by_ase(atoms: Atoms, fmax: float) -> None:
     """Relax positions and cell in place; the score ``ase-ga`` needs is the negative energy."""
     atoms.calc = AseEMT()
     BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=fmax, steps=MOST)
-    score = -atoms.get_potential_energy()
-    atoms.info.setdefault("key_value_pairs", {})["raw_score"] = float(np.nan_to_num(score, nan=-1e9))
+    score = np.nan_to_num(-atoms.get_potential_energy(), nan=-1e9)
+    atoms.info.setdefault("key_value_pairs", {})["raw_score"] = float(score)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,19 @@ def main() -> None:
                 f"{row['stratum']:9s} {row['property']:32s} {row['reference']:9.4g} "
                 f"{own['value']:9.4g} {own['deviation']:+9.2f} {row['scale']}{mark}"
             )
+    print_means(found.rows, list(subjects))
     for name in subjects:
         print(name, found.lights(name))
+
+
+def print_means(rows: list[dict[str, Any]], subjects: list[str]) -> None:
+    """Mean deviations without sign of each kind of property that the teacher has."""
+    known = [row for row in rows if row[subjects[0]]["light"] != "none"]
+    for kind in dict.fromkeys(row["kind"] for row in known):
+        own = [row for row in known if row["kind"] == kind]
+        means = [sum(abs(row[name]["deviation"]) for row in own) / len(own) for name in subjects]
+        figures = "  ".join(f"{mean:9.2f}" for mean in means)
+        print(f"mean of {len(own):2d} {kind:14s} {figures} {own[0]['scale']}")
 
 
 def write_gallery(report: Path, folder: Path) -> None:
