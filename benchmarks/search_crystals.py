@@ -1,9 +1,9 @@
 """Searches for the ground states of two elements with unknown cells, beside random search.
 
 A Lennard-Jones solid, whose ground state is the lower of fcc and hcp at the cutoff, and silicon
-after Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), whose ground state is diamond. Starts are random
-positions in random cells for both; random search has nothing else. Common structures, from which
-the answer could be copied, are no starts here.
+after Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), whose ground state is diamond. Starts are
+random positions in random cells for both; random search has nothing else. Common structures, from
+which the answer could be copied, are no starts here.
 """
 
 from __future__ import annotations
