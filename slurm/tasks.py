@@ -17,6 +17,7 @@ import joblib
 
 from stratal.files.atomic import write_bytes
 
+SHARED = "shared"  # folder of what many tasks need, or one gives to another
 SMALL = 32_768  # bytes; results up to this stand in the journal itself, larger in files
 
 # What went wrong: the function raised; its process died; it took too long, too much memory; it
@@ -89,12 +90,27 @@ class Shared:
         Raises:
             InputError: the folder cannot be written.
         """
-        digest = hash_of(value)
-        path = Path(folder) / "shared" / f"{digest}.pickle"
+        shared = cls.kept(hash_of(value), folder)
+        path = Path(shared.path)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, cloudpickle.dumps(value))
-        return cls(digest, str(path.resolve()))
+        return shared
+
+    @classmethod
+    def kept(cls, digest: str, folder: str | Path) -> Shared:
+        """An object that was put into a folder before, wherever that stands now."""
+        return cls(digest, str((Path(folder) / SHARED / f"{digest}.pickle").resolve()))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that all workers see. Given as an argument of a task, the function gets its path.
+
+    Where it stands is no part of what a task is: a run may be moved before it goes on.
+    """
+
+    path: str
 
 
 @lru_cache(maxsize=8)
@@ -105,11 +121,15 @@ def load_shared(shared: Shared) -> Any:
 
 def resolved(value: Any) -> Any:
     """An argument as the function gets it."""
+    if isinstance(value, Folder):
+        return value.path
     return load_shared(value) if isinstance(value, Shared) else value
 
 
 def content_of(value: Any) -> Any:
     """What an argument's hash is of."""
+    if isinstance(value, Folder):
+        return "folder"
     return value.digest if isinstance(value, Shared) else value
 
 
