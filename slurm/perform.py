@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -74,7 +74,8 @@ def perform(
     description: str = "tasks",
     shown: bool = True,
     late: bool = False,
-) -> Iterator[Outcome]:
+    before_sending: Callable[[], None] | None = None,
+) -> Generator[Outcome]:
     """Carry out tasks; each is done once, in whatever order, and those done before are not.
 
     Args:
@@ -89,6 +90,7 @@ def perform(
         shown: whether progress is.
         late: tasks depend on what came of others, so that they are asked for no earlier than keeps
             workers busy.
+        before_sending: called when some have been asked for, before any of these is sent.
 
     Yields:
         An outcome for each task, as they end.
@@ -97,7 +99,7 @@ def perform(
         Stopped: a signal asked to.
         InputError: the disk is full.
     """
-    manager = Manager(journal, executor, retries, seconds, gigabytes, late)
+    manager = Manager(journal, executor, retries, seconds, gigabytes, late, before_sending)
     bar = Progress(tasks, description) if shown else None
     with interruptible() as stop, bar or nullcontext():
         try:
@@ -122,8 +124,10 @@ class Manager:
         seconds: float | None,
         gigabytes: float | None,
         late: bool,
+        before_sending: Callable[[], None] | None,
     ) -> None:
         self.journal, self.executor, self.retries, self.late = journal, executor, retries, late
+        self.before_sending = before_sending or (lambda: None)
         self.order = partial(Order, folder=journal.results, seconds=seconds, gigabytes=gigabytes)
         self.in_flight: dict[str, tuple[Task, Future[Receipt]]] = {}
         self.again: deque[Task] = deque()
@@ -148,6 +152,8 @@ class Manager:
             receipts = self.collect(wait=full or (nothing and not self.again))
             refuse_full_disk(receipts)
             orders, known = self.next_orders(source, len(receipts))
+            if orders or known:
+                self.before_sending()
             # Noted before it is sent: what is in place after a death is then known to be its.
             if orders or receipts:
                 started = [(task.id, task.name) for task, _ in orders]

@@ -33,10 +33,16 @@ class Task:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""  # for people: shown by `stratal journal show`
+    key: Any = None  # small; names the call in its journal, where hashing the arguments is slow
 
     @cached_property
     def id(self) -> str:
-        """Hash of the function's name and the arguments' content, 32 hexadecimal digits."""
+        """Hash of the function's name and the arguments' content, 32 hexadecimal digits.
+
+        With a key: of the function's name and the key.
+        """
+        if self.key is not None:
+            return hash_of((signature(self.function), self.key))
         content = [signature(self.function), *map(content_of, self.args)]
         content += [(key, content_of(self.kwargs[key])) for key in sorted(self.kwargs)]
         try:

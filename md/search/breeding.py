@@ -37,6 +37,11 @@ class Order:
     parent_numbers: tuple[int, ...] = ()
     size: int = 0  # atoms, of a start
 
+    @property
+    def key(self) -> tuple[int, str, tuple[int, ...], int]:
+        """What names it in a search."""
+        return self.number, self.operator, self.parent_numbers, self.size
+
 
 @dataclass(frozen=True)
 class Breeding:

@@ -30,6 +30,12 @@ class Candidate:
     grade: float = float("nan")  # of extrapolation
 
     @cached_property
+    def bare(self) -> Atoms:
+        """Species, positions and cell alone: what offspring are made of."""
+        own = self.atoms
+        return Atoms(own.numbers, own.positions, cell=own.cell.array, pbc=own.pbc)
+
+    @cached_property
     def composition(self) -> tuple[tuple[int, int], ...]:
         """Atomic numbers and counts, in the smallest whole numbers."""
         numbers, counts = np.unique(self.atoms.numbers, return_counts=True)

@@ -78,7 +78,7 @@ class Evolution:
             return Order(number, kind, (), (), size)
         operator = self.rates.choose(rng)
         parents = self.population.parents(rng, self.operators[operator])
-        frames = tuple(parent.atoms for parent in parents)
+        frames = tuple(parent.bare for parent in parents)
         known = tuple(parent.number for parent in parents)
         return Order(number, operator, frames, known, size)
 

@@ -36,6 +36,7 @@ class Population:
     rediscovered: dict[int, int] = field(default_factory=dict)  # how often, by number
     hull: LowerHull = field(init=False)
     lowest: dict[Counts, float] = field(default_factory=dict)  # eV/atom, of each niche
+    fractions: dict[Counts, np.ndarray] = field(default_factory=dict)  # by composition
 
     def __post_init__(self) -> None:
         self.hull = LowerHull(self.elements)
@@ -97,7 +98,9 @@ class Population:
         self.hull.add(new.atoms.numbers, new.by_atom)
         niche = self.niche_of(new)
         self.lowest[niche] = min(new.by_atom, self.lowest.get(niche, np.inf))
-        self.members.sort(key=lambda member: (self.above(member), member.number))
+        above = self.above_all()
+        order = np.lexsort(([member.number for member in self.members], above))
+        self.members = [self.members[place] for place in order]
         if self.niches:  # the best of each, the second of each, and so on
             seen: Counter[Counts] = Counter()
             places = []
@@ -106,6 +109,21 @@ class Population:
                 seen[member.counts] += 1
             order = np.argsort(places, kind="stable")
             self.members = [self.members[place] for place in order]
+
+    def above_all(self) -> np.ndarray:
+        """`above` of all members, ``(n_members,)``."""
+        if not self.variable:
+            return np.array([self.above(member) for member in self.members])
+        by_atom = np.array([member.by_atom for member in self.members])
+        return by_atom - self.hull.heights(
+            np.stack([self.fractions_of(member) for member in self.members])
+        )
+
+    def fractions_of(self, member: Candidate) -> np.ndarray:
+        """Of each element, ``(n_elements,)``."""
+        if member.composition not in self.fractions:
+            self.fractions[member.composition] = self.hull.fractions(member.atoms.numbers)
+        return self.fractions[member.composition]
 
     def above(self, member: Candidate) -> float:
         """How far it lies above the hull, or the lowest that it is compared with, eV/atom."""
@@ -127,7 +145,8 @@ class Population:
     def best(self) -> list[Candidate]:
         """The lowest; all on the hull; or the lowest of each niche, the smallest clusters first."""
         if self.variable:
-            return [m for m in self.members if self.above(m) < NEAR_BEST]
+            near = self.above_all() < NEAR_BEST if self.members else []
+            return [m for m, is_near in zip(self.members, near, strict=True) if is_near]
         if not self.niches:
             return self.members[:1]
         lowest: dict[Counts, Candidate] = {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -87,13 +88,22 @@ def search(
         shared = Shared.of(potential, journal.folder)
         loop = Loop(evolution, breeding, shared, journal, behind)
         loop.go_on(Events(folder / "events.jsonl", run))
-        with Progress(config.relaxations, "searching") as bar:
+        outcomes = perform(
+            loop.tasks(),
+            journal,
+            executor,
+            description="searching",
+            shown=False,  # tasks are not what counts
+            late=True,
+            before_sending=loop.events.write,
+        )
+        with closing(outcomes), Progress(config.relaxations, "searching") as bar:
             bar.update(loop.n_relaxed)
-            how = {"description": "searching", "shown": False, "late": True}
-            for outcome in perform(loop.tasks(), journal, executor, **how):
+            for outcome in outcomes:
                 loop.receive(outcome.task, brood := outcome.result())
                 bar.update(len(brood.offspring), **notes(evolution, executor, loop.n_under_way))
         loop.take_in()
+        loop.events.write()
     return Found(evolution, evolution.is_over())
 
 
@@ -164,7 +174,9 @@ class Loop:
             self.of_batch[self.n_batches] = digest = self.under_way.popleft()
             before = Shared.kept(digest, self.journal.folder)
         arguments = (orders, before, self.potential, self.breeding, self.folder)
-        task = Task(breed, arguments, name=name)
+        # Parents follow from their numbers, whatever else from the run.
+        key = before and before.digest, [order.key for order in orders]
+        task = Task(breed, arguments, name=name, key=key)
         self.pending[self.n_batches] = task
         self.numbers[task.id] = self.n_batches
         self.n_batches += 1
