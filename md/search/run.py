@@ -119,7 +119,8 @@ class Loop:
     """Between the evolution, which decides, and the executor, which works.
 
     Where one worker does all, a batch is decided by what came of those before the one that is just
-    done: so it does not matter whether that one's end was noted before a death or after it.
+    done, in their order: so it does not matter whether that one's end was noted before a death or
+    after it, nor that one of them had to be done again.
 
     What a batch leaves under way goes on in the next that is asked for once this is known; when
     no more structures are wanted, in batches without new ones.
@@ -141,14 +142,14 @@ class Loop:
             potential: likewise.
             journal: of the run.
             behind: batches; how far what is decided lags behind what is asked; 0: as little as
-                it can.
+                it can, in whatever order they are done.
         """
         self.evolution, self.breeding = evolution, breeding
         self.potential, self.journal, self.behind = potential, journal, behind
         self.folder = Folder(str(journal.folder.resolve()))
         self.pending: dict[int, Task] = {}  # by number of the batch
         self.numbers: dict[str, int] = {}  # of the batch, by task
-        self.results: deque[Brood] = deque()  # not taken in yet
+        self.results: dict[int, Brood] = {}  # by batch as they came, not taken in yet
         self.under_way: deque[str] = deque()  # what batches left, taken in; digests
         self.of_batch: dict[int, str] = {}  # what a batch goes on with
         self.n_batches = self.n_known = self.n_relaxed = 0
@@ -185,7 +186,9 @@ class Loop:
     def take_in(self, known: int | None = None) -> None:
         """Let the evolution know what came of so many batches; of all by default."""
         while self.results and (known is None or self.n_known < known):
-            brood = self.results.popleft()
+            batch = self.n_known if self.behind else next(iter(self.results))
+            if (brood := self.results.pop(batch, None)) is None:
+                return
             self.evolution.receive(brood.offspring)
             self.evolution.use += np.array(brood.use)
             if brood.under_way:
@@ -196,7 +199,11 @@ class Loop:
         """What was asked for, then a new batch whenever a worker is free; None: not now."""
         yield from self.unfinished
         while True:
-            self.take_in(self.n_batches - self.behind)
+            needed = self.n_batches - self.behind
+            self.take_in(needed)
+            if self.behind and self.n_known < needed:  # one is done again
+                yield None
+                continue
             over = self.evolution.is_over()
             if over == "target":
                 return
@@ -224,7 +231,7 @@ class Loop:
         del self.numbers[task], self.pending[batch]
         if digest := self.of_batch.pop(batch, ""):
             Path(Shared.kept(digest, self.journal.folder).path).unlink(missing_ok=True)
-        self.results.append(found)
+        self.results[batch] = found
         self.n_relaxed += len(found.offspring)
 
     @property
