@@ -12,10 +12,11 @@ from stratal.files import read_frames
 from stratal.md.search.events import Events
 from stratal.md.search.limits import Limits
 from stratal.md.search.results import second_differences, write_results
-from stratal.md.search.run import Loop, search
+from stratal.md.search.run import Loop, notes, search
 from stratal.md.search.settings import SearchConfig
 from stratal.potentials.analytic import LennardJones
 from stratal.report import Report
+from stratal.slurm.executor import Serial
 
 # In units of the pair: of hydrogen's radius, so that no bond counts as too close.
 PAIRS = LennardJones((1,), 1.0, 1.0, cutoff=40.0, shift=False)
@@ -68,6 +69,8 @@ def test_the_known_minimum_is_found_from_random_starts(tmp_path):
     assert_allclose(best.enthalpy, KNOWN[7], atol=1e-5)
     assert sum(found.evolution.outcomes.values()) == found.evolution.done
     assert {step.operator for step in found.evolution.steps[:8]} == {"random"}
+    shown = notes(found.evolution, Serial(), 1)
+    assert shown == {"best": f"{best.by_atom:.5f} eV/atom", "busy": "1 of 1 workers"}
 
 
 def test_the_known_minima_of_several_sizes_are_found_together(tmp_path):
