@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stratal.md.search.breeding import Offspring, Order
-from stratal.md.search.candidate import Candidate, Origin
+from stratal.md.search.candidate import Candidate
 from stratal.md.search.population import Population, Verdict
 from stratal.md.search.rates import Rates
 from stratal.md.search.settings import SearchConfig
@@ -45,13 +45,20 @@ class Evolution:
     last_best: int = field(init=False, default=0)  # relaxations done when the best was found
     steps: list[Step] = field(init=False, default_factory=list)
     outcomes: Counter[str] = field(init=False, default_factory=Counter)
+    use: np.ndarray = field(init=False)  # (2,), of slots, as in `Brood`
 
     def __post_init__(self) -> None:
         config = self.config
+        clusters = config.kind == "cluster"
         self.population = Population(
-            config.population, config.numbers, config.similarity, config.variable
+            config.population * (len(config.sizes) if clusters else 1),
+            config.numbers,
+            config.similarity,
+            variable=config.variable and not clusters,
+            niches=clusters,
         )
         self.rates = Rates(tuple(self.operators))
+        self.use = np.zeros(2, int)
 
     def next_batch(self) -> tuple[Order, ...]:
         """What to relax next."""
@@ -71,7 +78,7 @@ class Evolution:
             return Order(number, kind, (), (), size)
         operator = self.rates.choose(rng)
         parents = self.population.parents(rng, self.operators[operator])
-        frames = tuple(parent.atoms for parent in parents)
+        frames = tuple(parent.bare for parent in parents)
         known = tuple(parent.number for parent in parents)
         return Order(number, operator, frames, known, size)
 
@@ -87,24 +94,24 @@ class Evolution:
                     atoms=one.atoms,
                     enthalpy=one.enthalpy,
                     fingerprint=one.fingerprint,
-                    origin=Origin(one.operator, one.parents),
+                    origin=one.origin,
                     n_steps=one.n_steps,
                     grade=one.grade,
                 )
                 verdict, enthalpy = self.population.add(candidate), candidate.by_atom
             if verdict == "new best":
                 self.last_best = self.done
-            self.rates.note(one.operator, verdict in ("new", "new best"))
+            self.rates.note(one.origin.operator, verdict in ("new", "new best"))
             self.outcomes[verdict] += 1
-            self.steps.append(Step(one.number, one.operator, one.parents, verdict, enthalpy))
+            self.steps.append(Step(one.number, *one.origin, verdict, enthalpy))
 
     def is_over(self) -> str:
         """Why it is enough, or nothing."""
         config = self.config
         if self.asked >= config.relaxations:
             return "budget"
-        best = self.population.members[:1]
-        if config.target is not None and best and best[0].by_atom <= config.target:
+        best = [member.by_atom for member in self.population.best()]
+        if config.target is not None and best and min(best) <= config.target:
             return "target"
         if config.stagnation and self.done - self.last_best >= config.stagnation:
             return "stagnation"

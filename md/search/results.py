@@ -18,15 +18,21 @@ from stratal.md.search.candidate import Candidate
 from stratal.md.search.evolution import Evolution
 from stratal.md.structures.crystal_symmetry import space_group
 from stratal.report import Report
-from stratal.report.search import enthalpy_figure, structure_figure, success_figure
+from stratal.report.search import (
+    enthalpy_figure,
+    second_difference_figure,
+    structure_figure,
+    success_figure,
+)
 
 TOLERANCES = (1e-3, 1e-2, 1e-1)  # Å, at which symmetry is looked for
 SHOWN = 6  # structures with pictures
+ROWS = 20  # candidates in tables, and all of the best
 
 
 def write_results(folder: Path, evolution: Evolution, reason: str) -> None:
     """Write ``best.extxyz``, CIF files, ``search.h5``, ``search.json``, ``report.html``."""
-    members = evolution.population.members
+    members = in_order(evolution)
     write_frames(folder / "best.extxyz", [described(evolution, member) for member in members])
     for place, member in enumerate(evolution.population.best()[:SHOWN]):
         if member.atoms.pbc.all():
@@ -43,17 +49,24 @@ def described(evolution: Evolution, member: Candidate) -> Atoms:
     atoms.info |= {
         "number": member.number,
         "enthalpy_per_atom": member.by_atom,
-        "above": evolution.population.rank(member)[0] - best_rank(evolution),
+        "above": evolution.population.above(member),
         "operator": member.origin.operator,
         "rediscovered": evolution.population.rediscovered.get(member.number, 0),
     }
     return atoms
 
 
-def best_rank(evolution: Evolution) -> float:
-    """From where candidates are counted: the lowest, or the hull."""
+def in_order(evolution: Evolution) -> list[Candidate]:
+    """All candidates, the best first; of clusters first the best of each size."""
     population = evolution.population
-    return 0.0 if population.variable else population.rank(population.members[0])[0]
+    best = population.best() if population.niches else []
+    known = {member.number for member in best}
+    return best + [member for member in population.members if member.number not in known]
+
+
+def shown(evolution: Evolution) -> list[Candidate]:
+    """Candidates in tables."""
+    return in_order(evolution)[: max(ROWS, len(evolution.population.best()))]
 
 
 def lineage(evolution: Evolution) -> dict[str, Any]:
@@ -75,9 +88,11 @@ def summary(evolution: Evolution, reason: str) -> dict[str, Any]:
         "stopped_by": reason,
         "relaxations": evolution.done,
         "outcomes": dict(evolution.outcomes),
-        "best": [row_of(evolution, member) for member in evolution.population.members[:20]],
+        "best": [row_of(evolution, member) for member in shown(evolution)],
         "operators": operators(evolution),
         "chance_missed": chance_missed(evolution),
+        "slots_busy": slots_busy(evolution),
+        "second_differences_eV": {str(n): value for n, value in second_differences(evolution)},
     }
 
 
@@ -87,8 +102,9 @@ def row_of(evolution: Evolution, member: Candidate) -> dict[str, Any]:
         "number": member.number,
         "formula": member.atoms.get_chemical_formula(),
         "space_group": symmetry_of(member.atoms),
+        "enthalpy_eV": member.enthalpy,
         "enthalpy_eV_per_atom": member.by_atom,
-        "above_eV_per_atom": evolution.population.rank(member)[0] - best_rank(evolution),
+        "above_eV_per_atom": evolution.population.above(member),
         "made_by": member.origin.operator,
         "parents": list(member.origin.parents),
         "found_again": evolution.population.rediscovered.get(member.number, 0),
@@ -128,6 +144,30 @@ def chance_missed(evolution: Evolution) -> float:
     return sum(count == 1 for count in times) / max(1, sum(times))
 
 
+def slots_busy(evolution: Evolution) -> float:
+    """Part of the slots' steps in which a structure moved."""
+    moved, possible = evolution.use
+    return float(moved / max(1, possible))
+
+
+def second_differences(evolution: Evolution) -> list[tuple[int, float]]:
+    """E(N+1) + E(N-1) - 2 E(N) of the lowest clusters by number of atoms N, eV.
+
+    Large where a size is more stable than its neighbors. With a formula neighbors have one unit
+    more or less; of clusters with other compositions there are none.
+    """
+    population, config = evolution.population, evolution.config
+    if not population.niches or config.variable:
+        return []
+    lowest = {len(member.atoms): member.enthalpy for member in population.best()}
+    step = config.sizes[1] - config.sizes[0] if len(config.sizes) > 1 else 1
+    return [
+        (n, lowest[n + step] + lowest[n - step] - 2 * lowest[n])
+        for n in config.sizes
+        if {n - step, n, n + step} <= set(lowest)
+    ]
+
+
 def report_of(evolution: Evolution, reason: str) -> Report:
     """One page."""
     population, config = evolution.population, evolution.config
@@ -145,12 +185,13 @@ def report_of(evolution: Evolution, reason: str) -> Report:
     section.text(
         "The chance is Good's: the part of all discoveries that were of candidates found once."
     )
-    rows = [row_of(evolution, member) for member in population.members[:20]]
+    rows = [row_of(evolution, member) for member in shown(evolution)]
     report.section("Candidates").table(
         [
             "number",
             "formula",
             "space group",
+            "eV",
             "eV/atom",
             "above, meV/atom",
             "made by",
@@ -161,6 +202,7 @@ def report_of(evolution: Evolution, reason: str) -> Report:
                 row["number"],
                 row["formula"],
                 row["space_group"],
+                f"{row['enthalpy_eV']:.5f}",
                 f"{row['enthalpy_eV_per_atom']:.5f}",
                 f"{1e3 * row['above_eV_per_atom']:.1f}",
                 row["made_by"],
@@ -170,11 +212,13 @@ def report_of(evolution: Evolution, reason: str) -> Report:
         ],
     )
     add_hull(report, evolution)
+    add_sizes(report, evolution)
     course = report.section("Course")
     course.figure(enthalpy_figure(evolution.steps), "Enthalpies of candidates as they came.")
     course.figure(success_figure(operators(evolution)), "What operators and starts made.")
     pictures = report.section("Structures")
-    for member in population.best()[:SHOWN] if population.variable else population.members[:SHOWN]:
+    several = population.variable or population.niches
+    for member in population.best()[:SHOWN] if several else population.members[:SHOWN]:
         name = f"{member.number}: {member.atoms.get_chemical_formula()}"
         pictures.figure(structure_figure(member.atoms), name)
     return report
@@ -194,3 +238,14 @@ def add_hull(report: Report, evolution: Evolution) -> None:
         report.section("Hull").text(str(error))
         return
     report.section("Hull").figure(hull_figure(hull), "Convex hull of the candidates.")
+
+
+def add_sizes(report: Report, evolution: Evolution) -> None:
+    """How stable clusters are beside those of neighboring sizes."""
+    if differences := second_differences(evolution):
+        sizes, energies = zip(*differences, strict=True)
+        report.section("Sizes").figure(
+            second_difference_figure(sizes, energies),
+            "Second differences of the lowest energies: large where a size is more stable than "
+            "its neighbors.",
+        )

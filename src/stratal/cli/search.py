@@ -39,7 +39,7 @@ def search(
     with open_executor(executor) as workers:
         found = searched(config, model, output, workers)
     write_results(output, found.evolution, found.reason)
-    for member in found.population.best()[:10]:
+    for member in found.population.best()[:20]:
         typer.echo(f"{member.atoms.get_chemical_formula():12s} {member.by_atom:.5f} eV/atom")
     typer.echo(
         f"{found.evolution.done} relaxations, stopped by {found.reason}: {output / 'report.html'}"
