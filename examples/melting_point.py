@@ -20,7 +20,7 @@ config = MeltingConfig(
     steps=20_000,
     motion=MDConfig(timestep=3.0, compressibility=0.01, precision="float32"),
 )
-found = melting_point(elongated(relaxed.atoms, 500), potential, config, "melting-copper")
+found = melting_point(elongated(relaxed.atoms, 1200, aspect=3), potential, config, "melting-copper")
 for trial in found.trials:
     print(f"crystal and melt put together at {trial.temperature:.0f} K: {trial.verdict}")
     for system in trial.systems:
