@@ -14,10 +14,11 @@ from stratal.md.relaxation.stages import SlotSize
 from stratal.md.relaxation.state import Outcome
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
-from stratal.md.search.starts import STARTS
+from stratal.md.search.starts import FROM_FILE, STARTS
 from stratal.md.structures.similarity import fingerprints
 from stratal.potentials.evaluate import Potential
 
+NOT_MADE = "not made"
 TRIES = 10  # of an operator, before a random structure takes its place
 
 
@@ -27,7 +28,7 @@ class Order:
 
     number: int
     operator: str  # or the kind of start
-    parents: tuple[Atoms, ...] = ()
+    parents: tuple[Atoms, ...] = ()  # of a start from a file, that structure
     parent_numbers: tuple[int, ...] = ()
     size: int = 0  # atoms, of a start
 
@@ -69,7 +70,7 @@ def breed(orders: Sequence[Order], potential: Potential, breeding: Breeding) -> 
     for order, operator, atoms in made:
         parents = order.parent_numbers if operator == order.operator else ()
         if atoms is None:
-            found.append(Offspring(order.number, operator, parents, None, outcome="not made"))
+            found.append(Offspring(order.number, operator, parents, None, outcome=NOT_MADE))
             continue
         result, place = relaxed[place], place + 1
         usable = result.outcome in (Outcome.CONVERGED, Outcome.OUTSIDE)
@@ -103,7 +104,9 @@ def structure_of(order: Order, breeding: Breeding) -> tuple[str, Atoms | None]:
     limits = breeding.limits
     for attempt in range(TRIES):
         rng = np.random.default_rng([breeding.seed, order.number, attempt])
-        if order.operator in OPERATORS:
+        if order.operator == FROM_FILE:
+            atoms = limits.admitted(order.parents[0])
+        elif order.operator in OPERATORS:
             atoms = OPERATORS[order.operator].function(order.parents, limits, rng)
         else:
             start = STARTS[order.operator].function

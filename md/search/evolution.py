@@ -12,12 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from ase import Atoms
 
-from stratal.md.search.breeding import Offspring, Order
+from stratal.md.relaxation.state import Outcome
+from stratal.md.search.breeding import NOT_MADE, Offspring, Order
 from stratal.md.search.candidate import Candidate, Origin
+from stratal.md.search.discoveries import Discoveries
 from stratal.md.search.population import Population, Verdict
 from stratal.md.search.rates import Rates
+from stratal.md.search.sameness import Sameness
 from stratal.md.search.settings import SearchConfig
+from stratal.md.search.starts import FROM_FILE
+
+ASIDE = "set aside"
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Evolution:
     config: SearchConfig
     operators: Mapping[str, int]  # that make offspring, and of how many parents
     starts: Sequence[str]  # kinds of starts
+    seeds: Sequence[Atoms] = ()  # from files, relaxed first
     population: Population = field(init=False)
     rates: Rates = field(init=False)
     asked: int = field(init=False, default=0)  # relaxations
@@ -45,24 +53,32 @@ class Evolution:
     last_best: int = field(init=False, default=0)  # relaxations done when the best was found
     steps: list[Step] = field(init=False, default_factory=list)
     outcomes: Counter[str] = field(init=False, default_factory=Counter)
+    ordered: dict[int, str] = field(init=False, default_factory=dict)  # by number, under way
+    gave_up: Counter[str] = field(init=False, default_factory=Counter)  # operators and starts
+    discoveries: Discoveries = field(init=False)
+    aside: list[Candidate] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        config = self.config
+        config, same = self.config, Sameness()
         self.population = Population(
-            config.population, config.numbers, config.similarity, config.variable
+            config.population, config.numbers, config.similarity, config.variable, same
         )
+        self.discoveries = Discoveries(config.near, config.similarity, same)
         self.rates = Rates(tuple(self.operators))
 
     def next_batch(self) -> tuple[Order, ...]:
         """What to relax next."""
         count = min(self.config.batch, self.config.relaxations - self.asked)
         orders = tuple(self.order(self.asked + place) for place in range(count))
+        self.ordered |= {order.number: order.operator for order in orders}
         self.asked += count
         return orders
 
     def order(self, number: int) -> Order:
         """A start, or offspring of the best that are known now."""
         config = self.config
+        if number < len(self.seeds):
+            return Order(number, FROM_FILE, (self.seeds[number],), (), len(self.seeds[number]))
         rng = np.random.default_rng([config.seed, number])
         size = int(rng.choice(config.sizes))
         early = number < config.starts or len(self.population.members) < 2
@@ -79,6 +95,8 @@ class Evolution:
         """Take in what came of a batch."""
         for one in found:
             self.done += 1
+            wanted = self.ordered.pop(one.number)
+            self.gave_up[wanted] += wanted != one.operator or one.outcome == NOT_MADE
             verdict: Verdict | str = one.outcome
             enthalpy = float("nan")
             if one.atoms is not None and one.fingerprint is not None:
@@ -90,13 +108,29 @@ class Evolution:
                     origin=Origin(one.operator, one.parents),
                     n_steps=one.n_steps,
                     grade=one.grade,
+                    outside=one.outcome == Outcome.OUTSIDE.label,
                 )
-                verdict, enthalpy = self.population.add(candidate), candidate.by_atom
+                verdict, enthalpy = self.admit(candidate), candidate.by_atom
             if verdict == "new best":
                 self.last_best = self.done
             self.rates.note(one.operator, verdict in ("new", "new best"))
             self.outcomes[verdict] += 1
             self.steps.append(Step(one.number, one.operator, one.parents, verdict, enthalpy))
+
+    def admit(self, candidate: Candidate) -> Verdict | str:
+        """Take a candidate in, or set it aside where its enthalpy is not to be trusted."""
+        if candidate.outside and self.config.outside == "aside":
+            self.aside.append(candidate)
+            return ASIDE
+        self.discoveries.note(candidate, self.above(candidate), self.done)
+        return self.population.add(candidate)
+
+    def above(self, candidate: Candidate) -> float:
+        """Over the lowest or the hull, eV/atom."""
+        population = self.population
+        if population.variable or not population.members:
+            return population.rank(candidate)[0] if population.variable else 0.0
+        return candidate.by_atom - population.members[0].by_atom
 
     def is_over(self) -> str:
         """Why it is enough, or nothing."""

@@ -14,10 +14,9 @@ import numpy as np
 
 from stratal.md.search.candidate import Candidate
 from stratal.md.search.lower_hull import LowerHull
-from stratal.md.structures.similarity import similarities
+from stratal.md.search.sameness import Confirm, by_fingerprint_alone, twin_among
 
 Verdict = Literal["new best", "new", "duplicate", "worse"]
-APART = 2e-3  # eV/atom: structures of other energies are no duplicates
 NEAR_BEST = 1e-6  # eV/atom, that a new best is lower
 
 
@@ -29,6 +28,7 @@ class Population:
     elements: tuple[int, ...]  # atomic numbers
     alike: float = 0.98  # similarity from which two are duplicates
     variable: bool = False  # over compositions, by distance from the hull
+    confirm: Confirm = by_fingerprint_alone  # whether two that are similar are the same
     members: list[Candidate] = field(default_factory=list)  # the best first
     rediscovered: dict[int, int] = field(default_factory=dict)  # how often, by number
     hull: LowerHull = field(init=False)
@@ -65,18 +65,7 @@ class Population:
 
     def twin_of(self, candidate: Candidate) -> Candidate | None:
         """The member that is the same structure, if there is one."""
-        near = [
-            member
-            for member in self.members
-            if member.composition == candidate.composition
-            and abs(member.by_atom - candidate.by_atom) < APART
-        ]
-        if not near:
-            return None
-        vectors = np.stack([member.fingerprint for member in near])
-        cosines = similarities(candidate.fingerprint[None], vectors)[0]
-        best = int(cosines.argmax())
-        return near[best] if cosines[best] > self.alike else None
+        return twin_among(candidate, self.members, self.alike, self.confirm)
 
     def sort(self, new: Candidate) -> None:
         """The best first; the hull with a new one."""
