@@ -17,7 +17,7 @@ from ase import Atoms
 from stratal.md.relaxation.state import Outcome
 from stratal.md.search.breeding import NOT_MADE, Offspring, Order
 from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.discoveries import Discoveries
+from stratal.md.search.discoveries import Coverage, Discoveries
 from stratal.md.search.population import Population, Verdict
 from stratal.md.search.rates import Rates
 from stratal.md.search.sameness import Sameness
@@ -36,6 +36,7 @@ class Step:
     parents: tuple[int, ...]
     verdict: Verdict | str  # else how its relaxation ended
     enthalpy: float  # eV/atom; NaN of what is no candidate
+    formula: str = ""  # of the cell
 
 
 @dataclass
@@ -115,7 +116,10 @@ class Evolution:
                 self.last_best = self.done
             self.rates.note(one.operator, verdict in ("new", "new best"))
             self.outcomes[verdict] += 1
-            self.steps.append(Step(one.number, one.operator, one.parents, verdict, enthalpy))
+            formula = one.atoms.get_chemical_formula() if one.atoms is not None else ""
+            self.steps.append(
+                Step(one.number, one.operator, one.parents, verdict, enthalpy, formula)
+            )
 
     def admit(self, candidate: Candidate) -> Verdict | str:
         """Take a candidate in, or set it aside where its enthalpy is not to be trusted."""
@@ -131,6 +135,16 @@ class Evolution:
         if population.variable or not population.members:
             return population.rank(candidate)[0] if population.variable else 0.0
         return candidate.by_atom - population.members[0].by_atom
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of what is low has been found."""
+        kinds, population = self.discoveries.kinds, self.population
+        if population.variable:
+            lowest = [c.by_atom - population.rank(c)[0] for c in kinds]
+        else:
+            lowest = [population.members[0].by_atom for _ in kinds]
+        return Coverage(self.done, tuple(self.discoveries.low(lowest)))
 
     def is_over(self) -> str:
         """Why it is enough, or nothing."""

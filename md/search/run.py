@@ -40,7 +40,7 @@ DENSER = 1.3  # times as dense as these, slots still hold a structure
 IMPOSSIBLE = 3  # of these that cannot be made, before one is: none can
 EVENTS = "events.jsonl"
 # Settings that change only what is made of a search, or that count by what they lead to.
-AFTERWARDS = ("near", "finalists", "final_fmax", "labels", "start_files")
+AFTERWARDS = ("near", "finalists", "final_fmax", "teacher_fmax", "labels", "start_files")
 CELLS: dict[str, CellMode] = {"crystal": "free", "film": "plane", "cluster": "fixed"}
 
 

@@ -105,7 +105,7 @@ def form_of(atoms: Atoms) -> Any:
         found = spglib.find_primitive(cell, LOOSE)
     except spglib.SpglibError:  # which versions before 3 tell by None
         found = None
-    vectors, places, numbers = found or cell
+    vectors, places, numbers = map(np.asarray, found or cell)
     reduced = spglib.niggli_reduce(vectors, NIGGLI)
     if reduced is not None:  # pymatgen's own takes ten times as long
         vectors, places = reduced, places @ vectors @ np.linalg.inv(reduced)

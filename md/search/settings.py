@@ -24,6 +24,7 @@ POSITIVE = (
     "near",
     "finalists",
     "final_fmax",
+    "teacher_fmax",
     "labels",
 )
 
@@ -62,6 +63,7 @@ class SearchConfig:
     near: float = 0.03  # eV/atom above the lowest or the hull, up to which structures are low
     finalists: int = 20  # low structures that are relaxed once more, at most
     final_fmax: float = 1e-3  # eV/Å, of these
+    teacher_fmax: float = 0.01  # eV/Å, of the same by a teacher
     labels: int = 100  # structures set aside that a teacher labels, at most
 
     def __post_init__(self) -> None:
