@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -144,9 +143,14 @@ def relaxed(
     """
     kept = Kept(folder, f"{by.identity} {how}" if by else "", by is not None)
     found, open_ = parted(candidates, kept)
-    for number, atoms in by.relaxed(open_, how) if by else ():
-        if by and atoms.info["outcome"] in USABLE and atoms.pbc.all():
-            atoms = in_its_symmetry(atoms, by.source if moved else None, how.pressure)
+    if by is None or not open_:
+        return found
+    results = by.relaxed(open_, how)
+    if moved:  # all at once: few programs are compiled
+        results = in_their_symmetry(dict(results), by.source, how.pressure).items()
+    for number, atoms in results:
+        if atoms.info["outcome"] in USABLE and atoms.pbc.all() and not moved:
+            atoms.info["space_group"] = group_of(atoms)
         found[number] = atoms
         if atoms.info["outcome"] != FAILED:
             kept.put(number, open_[number], atoms)
@@ -182,29 +186,37 @@ def parted(
     return found, open_
 
 
-def in_its_symmetry(crystal: Atoms, potential: Any, pressure: float) -> Atoms:
-    """The crystal with its space group; or one that obeys the highest that costs no enthalpy.
+def in_their_symmetry(
+    relaxed: Mapping[int, Atoms], potential: Potential, pressure: float
+) -> dict[int, Atoms]:
+    """Crystals that obey the highest space group which costs no enthalpy; others as they are.
+
+    They are in their primitive cells: the fewest atoms for whoever relaxes them next.
 
     Args:
-        crystal: at its minimum.
-        potential: that says what it costs; None: nothing is moved.
+        relaxed: at their minima, by number.
+        potential: that says what it costs.
         pressure: eV/Å³.
     """
-    options = list(groups_of(crystal))
-    if not options:
-        return crystal
-    if potential is None:
-        crystal.info["space_group"] = options[min(1, len(options) - 1)][1]
-        return crystal
-    # In the primitive cell: the fewest atoms for whoever relaxes it next.
-    cells = [standard_cell(crystal, primitive=True, tolerance=own) for own, _ in options]
-    trials = evaluated(cells, potential)
-    most = enthalpy_of(crystal, pressure) + FREE
-    for (_, symbol), trial in reversed(list(zip(options, trials, strict=True))):
-        if enthalpy_of(trial, pressure) <= most:
-            trial.info = crystal.info | {"space_group": symbol}
-            return trial
-    return crystal
+    options = [
+        (number, symbol, standard_cell(atoms, primitive=True, tolerance=tolerance))
+        for number, atoms in relaxed.items()
+        if atoms.info["outcome"] in USABLE and atoms.pbc.all()
+        for tolerance, symbol in groups_of(atoms)
+    ]
+    trials = evaluated([cell for *_, cell in options], potential)
+    found = dict(relaxed)
+    for (number, symbol, _), trial in zip(options, trials, strict=True):
+        if enthalpy_of(trial, pressure) <= enthalpy_of(relaxed[number], pressure) + FREE:
+            trial.info = relaxed[number].info | {"space_group": symbol}
+            found[number] = trial  # the last is of the loosest tolerance, the highest
+    return found
+
+
+def group_of(crystal: Atoms) -> str:
+    """The space group within the middle tolerance, or a stricter one."""
+    names = [name for _, name in groups_of(crystal)]
+    return names[min(1, len(names) - 1)] if names else NO_GROUP
 
 
 def groups_of(crystal: Atoms) -> Iterator[tuple[float, str]]:

@@ -16,8 +16,9 @@ from ase.optimize import BFGS
 from stratal.files import digest
 from stratal.files.pytrees import leaves_of
 from stratal.md.evaluators import FILTERS
-from stratal.md.relax import relax_each
+from stratal.md.relax import entries_of, relax_each
 from stratal.md.relaxation.settings import RelaxConfig
+from stratal.md.relaxation.stages import slot_sizes
 from stratal.md.relaxation.state import Outcome
 from stratal.potentials.batch import predict_frames
 from stratal.potentials.data.label import compute, make_calculator
@@ -83,7 +84,9 @@ class Teacher:
             for number, frame in frames.items():
                 yield number, relaxed_by(self.source, frame, config, self.name)
             return
-        for result in relax_each(frames.values(), self.source, config):
+        entries = entries_of(frames.values(), self.source, config)
+        size = slot_sizes(entries, self.source, config.skin, most=1) if entries else ()
+        for result in relax_each(frames.values(), self.source, config, size):
             number, atoms, outcome = numbers[result.number], result.atoms, result.outcome.label
             if outcome not in USABLE:
                 yield number, without_results(frames[number], outcome)
