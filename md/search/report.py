@@ -194,8 +194,8 @@ def add_coverage(report: Report, evolution: Evolution) -> None:
 
 
 def add_lineage(report: Report, evolution: Evolution) -> None:
-    """The family tree of the best; over compositions, of the lowest compound on the hull."""
-    best = lowest_compound(evolution)
+    """The family tree of the best; over compositions, of one on the hull."""
+    best = to_be_traced(evolution)
     if best is None:
         return
     found = ancestors(evolution.steps, best.number)
@@ -208,7 +208,7 @@ def add_lineage(report: Report, evolution: Evolution) -> None:
     report.section("Lineage").figure(figure, f"Ancestors of candidate {name}, starts on the left.")
 
 
-def lowest_compound(evolution: Evolution) -> Candidate | None:
+def to_be_traced(evolution: Evolution) -> Candidate | None:
     """The best; over compositions, the one on the hull with the most ancestors."""
     best = list(evolution.population.best())
     if not best:
