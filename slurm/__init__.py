@@ -7,10 +7,11 @@ at any instant, and goes on where it was.
 from stratal.slurm.executor import Executor, open_executor
 from stratal.slurm.journal import Journal
 from stratal.slurm.perform import Outcome, Stopped, TaskFailed, perform
-from stratal.slurm.tasks import Shared, Task
+from stratal.slurm.tasks import Folder, Shared, Task
 
 __all__ = [
     "Executor",
+    "Folder",
     "Journal",
     "Outcome",
     "Shared",

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -31,6 +32,7 @@ from stratal.slurm.tasks import Failure, Order, Receipt, Task
 
 PATIENCE = 0.5  # s without news before the manager looks whether it shall stop
 STATUS_INTERVAL = 10.0  # s
+SPARE = 8  # workers, for which one more order waits where tasks are made late
 
 
 class Stopped(Exception):
@@ -63,24 +65,32 @@ class Outcome:
 
 
 def perform(
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | None],
     journal: Journal,
     executor: Executor,
     retries: int = 2,
     seconds: float | None = None,
     gigabytes: float | None = None,
     description: str = "tasks",
-) -> Iterator[Outcome]:
+    shown: bool = True,
+    late: bool = False,
+    before_sending: Callable[[], None] | None = None,
+) -> Generator[Outcome]:
     """Carry out tasks; each is done once, in whatever order, and those done before are not.
 
     Args:
         tasks: may be made while it runs; only those in flight are kept. Equal ones are done once.
+            None: the next depends on one that is in flight, or on an outcome on its way.
         journal: of this run.
         executor: where they are carried out.
         retries: attempts after the first that fails, before a task is left as poison.
         seconds: longest time of an attempt; no limit by default.
         gigabytes: most memory of an attempt; no limit by default.
         description: shown with the progress.
+        shown: whether progress is.
+        late: tasks depend on what came of others, so that they are asked for no earlier than keeps
+            workers busy.
+        before_sending: called when some have been asked for, before any of these is sent.
 
     Yields:
         An outcome for each task, as they end.
@@ -89,11 +99,12 @@ def perform(
         Stopped: a signal asked to.
         InputError: the disk is full.
     """
-    manager = Manager(journal, executor, retries, seconds, gigabytes)
-    with interruptible() as stop, Progress(tasks, description) as bar:
+    manager = Manager(journal, executor, retries, seconds, gigabytes, late, before_sending)
+    bar = Progress(tasks, description) if shown else None
+    with interruptible() as stop, bar or nullcontext():
         try:
             for outcomes in manager.run(iter(tasks), stop):
-                if outcomes:
+                if outcomes and bar:
                     bar.update(len(outcomes))
                 yield from outcomes
         finally:
@@ -112,23 +123,37 @@ class Manager:
         retries: int,
         seconds: float | None,
         gigabytes: float | None,
+        late: bool,
+        before_sending: Callable[[], None] | None,
     ) -> None:
-        self.journal, self.executor, self.retries = journal, executor, retries
+        self.journal, self.executor, self.retries, self.late = journal, executor, retries, late
+        self.before_sending = before_sending or (lambda: None)
         self.order = partial(Order, folder=journal.results, seconds=seconds, gigabytes=gigabytes)
         self.in_flight: dict[str, tuple[Task, Future[Receipt]]] = {}
         self.again: deque[Task] = deque()
         self.twins: Counter[str] = Counter()  # equal tasks that came while one was in flight
         self.inbox: SimpleQueue[tuple[str, Future[Receipt]]] = SimpleQueue()
         self.exhausted = False
+        self.idle = False  # the source has nothing until something comes back
         self.exported = -float("inf")
 
-    def run(self, source: Iterator[Task], stop: StopFlag) -> Iterator[list[Outcome]]:
+    @property
+    def window(self) -> int:
+        """Orders that should be in flight."""
+        n_workers = self.executor.n_workers
+        enough = n_workers + n_workers // SPARE + 1
+        return min(self.executor.window, enough) if self.late else self.executor.window
+
+    def run(self, source: Iterator[Task | None], stop: StopFlag) -> Iterator[list[Outcome]]:
         """All tasks; a list of outcomes whenever there is news."""
         while not stop.requested:
-            full = len(self.in_flight) >= self.executor.window
-            receipts = self.collect(wait=full or (self.exhausted and not self.again))
+            full = len(self.in_flight) >= self.window
+            nothing = self.exhausted or self.idle
+            receipts = self.collect(wait=full or (nothing and not self.again))
             refuse_full_disk(receipts)
             orders, known = self.next_orders(source, len(receipts))
+            if orders or known:
+                self.before_sending()
             # Noted before it is sent: what is in place after a death is then known to be its.
             if orders or receipts:
                 started = [(task.id, task.name) for task, _ in orders]
@@ -141,17 +166,17 @@ class Manager:
                 return
 
     def next_orders(
-        self, source: Iterator[Task], n_back: int
+        self, source: Iterator[Task | None], n_back: int
     ) -> tuple[list[tuple[Task, Order | Receipt]], list[Outcome]]:
         """What to send next in the place of what is back, and what is known already."""
         orders: dict[str, tuple[Task, Order | Receipt]] = {}
         known: list[Outcome] = []
-        room = self.executor.window - len(self.in_flight) + n_back
-        while len(orders) + len(known) < room and not (self.exhausted and not self.again):
+        room = self.window - len(self.in_flight) + n_back
+        self.idle = False
+        while len(orders) + len(known) < room and (self.again or not (self.exhausted or self.idle)):
             if self.again:
                 task = self.again.popleft()
-            elif (task := next(source, None)) is None:
-                self.exhausted = True
+            elif (task := self.drawn(source)) is None:
                 continue
             elif task.id in self.in_flight or task.id in orders:
                 self.twins[task.id] += 1
@@ -161,6 +186,16 @@ class Manager:
                 continue
             orders[task.id] = task, self.order_for(task)
         return list(orders.values()), known
+
+    def drawn(self, source: Iterator[Task | None]) -> Task | None:
+        """The next task of the source; None if it has none now, or none any more."""
+        try:
+            task = next(source)
+        except StopIteration:
+            self.exhausted = True
+            return None
+        self.idle = task is None
+        return task
 
     def order_for(self, task: Task) -> Order | Receipt:
         """The task as it is sent, or its receipt if it cannot be."""

@@ -17,6 +17,7 @@ import joblib
 
 from stratal.files.atomic import write_bytes
 
+SHARED = "shared"  # folder of what many tasks need, or one gives to another
 SMALL = 32_768  # bytes; results up to this stand in the journal itself, larger in files
 
 # What went wrong: the function raised; its process died; it took too long, too much memory; it
@@ -32,10 +33,16 @@ class Task:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""  # for people: shown by `stratal journal show`
+    key: Any = None  # small; names the call in its journal, where hashing the arguments is slow
 
     @cached_property
     def id(self) -> str:
-        """Hash of the function's name and the arguments' content, 32 hexadecimal digits."""
+        """Hash of the function's name and the arguments' content, 32 hexadecimal digits.
+
+        With a key: of the function's name and the key.
+        """
+        if self.key is not None:
+            return hash_of((signature(self.function), self.key))
         content = [signature(self.function), *map(content_of, self.args)]
         content += [(key, content_of(self.kwargs[key])) for key in sorted(self.kwargs)]
         try:
@@ -89,12 +96,27 @@ class Shared:
         Raises:
             InputError: the folder cannot be written.
         """
-        digest = hash_of(value)
-        path = Path(folder) / "shared" / f"{digest}.pickle"
+        shared = cls.kept(hash_of(value), folder)
+        path = Path(shared.path)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, cloudpickle.dumps(value))
-        return cls(digest, str(path.resolve()))
+        return shared
+
+    @classmethod
+    def kept(cls, digest: str, folder: str | Path) -> Shared:
+        """An object that was put into a folder before, wherever that stands now."""
+        return cls(digest, str((Path(folder) / SHARED / f"{digest}.pickle").resolve()))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that all workers see. Given as an argument of a task, the function gets its path.
+
+    Where it stands is no part of what a task is: a run may be moved before it goes on.
+    """
+
+    path: str
 
 
 @lru_cache(maxsize=8)
@@ -105,11 +127,15 @@ def load_shared(shared: Shared) -> Any:
 
 def resolved(value: Any) -> Any:
     """An argument as the function gets it."""
+    if isinstance(value, Folder):
+        return value.path
     return load_shared(value) if isinstance(value, Shared) else value
 
 
 def content_of(value: Any) -> Any:
     """What an argument's hash is of."""
+    if isinstance(value, Folder):
+        return "folder"
     return value.digest if isinstance(value, Shared) else value
 
 

@@ -31,6 +31,7 @@ from stratal.potentials.evaluate import Potential
 from stratal.potentials.trust import factors_by_rows, knows_domain
 
 BLOCK = 8  # steps between looks of the host
+SHORT_BLOCK = 4  # alike, of small structures that end after some fifty
 FEW = 8  # a part of the slots: 1 in so many
 
 _begin = compiled(beginning, static_argnames=("minimizer", "plan"))
@@ -48,6 +49,14 @@ class Use:
     left: int  # structures that had not ended before it
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """Relaxations under way, which go on in another flight: to the last bit as they were."""
+
+    entries: tuple[Entry, ...]
+    snapshot: Mapping[str, Any]  # of a flight that has these entries alone
+
+
 @dataclass
 class Flight:
     """A run of many relaxations; between two blocks a checkpoint can be taken.
@@ -59,6 +68,7 @@ class Flight:
     entries: Sequence[Entry]
     config: RelaxConfig
     sizes: tuple[SlotSize, ...] = ()  # of slots; by default for these structures
+    steady: bool = False  # as many slots to the end, all of one size: others go on where it ends
     stage: int = field(init=False, default=0)
     queue: deque[int] = field(init=False, default_factory=deque)  # entries that wait
     in_slot: list[int | None] = field(init=False, default_factory=list)  # the entry in each
@@ -69,11 +79,54 @@ class Flight:
 
     def __post_init__(self) -> None:
         sizes = self.sizes or slot_sizes(self.entries, self.potential, self.config.skin)
-        self.stages = stages_for([len(e) for e in self.entries], sizes, self.config.slots)
+        self.stages = self.stages_of(sizes)
         rotations = [e.rotations for e in self.entries if e.rotations is not None]
         self.n_operations = max(map(len, rotations), default=0)
         self.n_left = len(self.entries)
         self.enter(0)
+
+    @classmethod
+    def after(
+        cls,
+        before: Unfinished | None,
+        entries: Sequence[Entry],
+        potential: Potential,
+        config: RelaxConfig,
+        sizes: tuple[SlotSize, ...],
+    ) -> Flight:
+        """A steady flight that goes on with what another left, and has new entries besides."""
+        if before is None:
+            return cls(potential, entries, config, sizes, steady=True)
+        entries = [*before.entries, *entries]
+        flight = cls(potential, entries, config, sizes, steady=True)
+        flight.restore(before.snapshot)
+        flight.queue.extend(range(len(before.entries), len(entries)))
+        flight.n_left = len(entries)
+        return flight
+
+    @property
+    def has_idle_slots(self) -> bool:
+        """Whether nothing waits for the slots that are empty."""
+        return not self.queue and len(self.carried) < len(self.in_slot)
+
+    def unfinished(self) -> Unfinished | None:
+        """What is in the slots, for another flight; nothing may wait any more."""
+        if not self.n_left:
+            return None
+        if self.overflowing().any():
+            self.widen()
+        numbers = [self.in_slot[slot] for slot in self.carried]
+        entries = tuple(self.entries[n] for n in numbers if n is not None)
+        places = np.full(len(self.in_slot), -1)
+        places[self.carried] = np.arange(len(entries))
+        return Unfinished(entries, self.snapshot() | {"in_slot": places})
+
+    def stages_of(self, sizes: tuple[SlotSize, ...]) -> list[Stage]:
+        """The stages for the entries."""
+        if self.steady:
+            assert self.config.slots is not None and len(sizes) == 1
+            return [Stage(sizes[0], self.config.slots, tuple(range(len(self.entries))))]
+        return stages_for([len(e) for e in self.entries], sizes, self.config.slots)
 
     def block(self) -> list[Relaxed]:
         """Some steps of all slots; what has ended by then."""
@@ -284,5 +337,5 @@ class Flight:
             max_steps=config.max_steps,
             n_rows=rows_within(self.potential, self.state.structures, self.state.neighbors),
             n_renewed=at_a_time(stage.size.n_places, stage.n_slots),
-            n_steps=BLOCK,
+            n_steps=SHORT_BLOCK if self.steady else BLOCK,
         )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import jax
 import numpy as np
 from ase import Atoms
 
-from stratal.md.relax import relax_each
+from stratal.md.relaxation.entries import Entry
+from stratal.md.relaxation.in_flight import Flight, Unfinished
+from stratal.md.relaxation.memory import shrinking
+from stratal.md.relaxation.relaxed import Relaxed
 from stratal.md.relaxation.settings import RelaxConfig
 from stratal.md.relaxation.stages import SlotSize
 from stratal.md.relaxation.state import Outcome
+from stratal.md.search.candidate import Origin
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
 from stratal.md.search.starts import FROM_FILE, STARTS
 from stratal.md.structures.similarity import fingerprints
-from stratal.potentials.evaluate import Potential
+from stratal.potentials.evaluate import Potential, in_precision
+from stratal.slurm import Shared
 
 NOT_MADE = "not made"
 TRIES = 10  # of an operator, before a random structure takes its place
@@ -31,6 +37,11 @@ class Order:
     parents: tuple[Atoms, ...] = ()  # of a start from a file, that structure
     parent_numbers: tuple[int, ...] = ()
     size: int = 0  # atoms, of a start
+
+    @property
+    def key(self) -> tuple[int, str, tuple[int, ...], int]:
+        """What names it in a search."""
+        return self.number, self.operator, self.parent_numbers, self.size
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,7 @@ class Offspring:
     """What came of an order."""
 
     number: int
-    operator: str  # that made it
-    parents: tuple[int, ...]
+    origin: Origin
     atoms: Atoms | None  # relaxed; None where there is no candidate
     enthalpy: float = float("nan")  # of the whole, eV
     fingerprint: np.ndarray | None = None
@@ -58,37 +68,88 @@ class Offspring:
     grade: float = field(default=float("nan"))
 
 
-def breed(orders: Sequence[Order], potential: Potential, breeding: Breeding) -> list[Offspring]:
-    """Make, relax and describe the structures of a batch, in the order of their numbers."""
+@dataclass(frozen=True)
+class UnderWay:
+    """Structures whose relaxation goes on in a later batch."""
+
+    origins: Mapping[int, Origin]  # by number
+    relaxations: Unfinished
+
+
+@dataclass(frozen=True)
+class Brood:
+    """What came of a batch."""
+
+    offspring: list[Offspring]
+    under_way: str  # digest of what is kept in the folder for a later batch; empty: nothing
+    use: tuple[int, int] = (0, 0)  # of slots: steps of structures, and steps that there could be
+
+
+def breed(
+    orders: Sequence[Order],
+    before: UnderWay | None,
+    potential: Potential,
+    breeding: Breeding,
+    folder: str,
+) -> Brood:
+    """Make the structures that are ordered, relax and describe them.
+
+    It ends when a slot is idle; what is in the others goes on in a later batch, whose new
+    structures fill the idle ones. A batch without orders goes on to the end of all.
+
+    Args:
+        orders: what is wanted.
+        before: what an earlier batch left under way.
+        potential: of the search.
+        breeding: what all batches share.
+        folder: where to keep what is under way at the end.
+    """
     made = [(order, *structure_of(order, breeding)) for order in orders]
-    frames = [atoms for _, _, atoms in made if atoms is not None]
-    relaxed = {
-        result.number: result
-        for result in relax_each(frames, potential, breeding.relax, breeding.sizes)
-    }
-    found, place = [], 0
-    for order, operator, atoms in made:
+    origins = dict(before.origins) if before else {}
+    for order, operator, _ in made:
         parents = order.parent_numbers if operator == order.operator else ()
-        if atoms is None:
-            found.append(Offspring(order.number, operator, parents, None, outcome=NOT_MADE))
-            continue
-        result, place = relaxed[place], place + 1
-        usable = result.outcome in (Outcome.CONVERGED, Outcome.OUTSIDE)
-        end = result.atoms
-        volume = end.cell.volume if end.pbc.all() else 0.0
-        found.append(
-            Offspring(
-                number=order.number,
-                operator=operator,
-                parents=parents,
-                atoms=end if usable else None,
-                enthalpy=result.energy + breeding.relax.pressure * volume,
-                outcome=result.outcome.label,
-                n_steps=result.n_steps,
-                grade=result.grade,
-            )
-        )
-    return described(found, breeding.limits.elements)
+        origins[order.number] = Origin(operator, parents)
+    found = [
+        Offspring(order.number, origins[order.number], None, outcome=NOT_MADE)
+        for order, _, atoms in made
+        if atoms is None
+    ]
+    structures = {order.number: atoms for order, _, atoms in made if atoms is not None}
+    with jax.enable_x64(True):
+        relax = breeding.relax
+        entries = [
+            Entry.of(number, atoms, potential.elements, relax.cell)
+            for number, atoms in structures.items()
+        ]
+        potential = in_precision(potential, relax.precision)
+        relaxations = before.relaxations if before else None
+        flight = Flight.after(relaxations, entries, potential, relax, breeding.sizes)
+        while flight.n_left and not (orders and flight.has_idle_slots):
+            found += [offspring_of(result, origins, relax) for result in shrinking(flight)]
+        left = flight.unfinished()
+    kept = ""
+    if left is not None:
+        numbers = [entry.number for entry in left.entries]
+        kept = Shared.of(UnderWay({n: origins[n] for n in numbers}, left), folder).digest
+    use = sum(use.moved for use in flight.use), sum(use.slots for use in flight.use)
+    found.sort(key=lambda one: one.number)
+    return Brood(described(found, breeding.limits.elements), kept, use)
+
+
+def offspring_of(result: Relaxed, origins: Mapping[int, Origin], relax: RelaxConfig) -> Offspring:
+    """What a relaxation made of a structure."""
+    usable = result.outcome in (Outcome.CONVERGED, Outcome.OUTSIDE)
+    end = result.atoms
+    volume = end.cell.volume if end.pbc.all() else 0.0
+    return Offspring(
+        number=result.number,
+        origin=origins[result.number],
+        atoms=end if usable else None,
+        enthalpy=result.energy + relax.pressure * volume,
+        outcome=result.outcome.label,
+        n_steps=result.n_steps,
+        grade=result.grade,
+    )
 
 
 def described(found: list[Offspring], elements: Sequence[int]) -> list[Offspring]:

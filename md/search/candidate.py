@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """How a structure was made."""
 
     operator: str  # or the kind of start
     parents: tuple[int, ...] = ()  # numbers of candidates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A structure at its minimum."""
 
@@ -31,13 +31,25 @@ class Candidate:
     outside: bool = False  # of the potential's domain: its enthalpy is a guess
 
     @cached_property
+    def bare(self) -> Atoms:
+        """Species, positions and cell alone: what offspring are made of."""
+        own = self.atoms
+        return Atoms(own.numbers, own.positions, cell=own.cell.array, pbc=own.pbc)
+
+    @cached_property
     def composition(self) -> tuple[tuple[int, int], ...]:
         """Atomic numbers and counts, in the smallest whole numbers."""
         numbers, counts = np.unique(self.atoms.numbers, return_counts=True)
         divisor = int(np.gcd.reduce(counts))
         return tuple((int(z), int(n) // divisor) for z, n in zip(numbers, counts, strict=True))
 
-    @property
+    @cached_property
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """Atomic numbers and how many atoms of each."""
+        units = len(self.atoms) // sum(count for _, count in self.composition)
+        return tuple((z, units * count) for z, count in self.composition)
+
+    @cached_property
     def by_atom(self) -> float:
         """Enthalpy of an atom, eV."""
         return self.enthalpy / len(self.atoms)

@@ -1,5 +1,8 @@
 """What happened in a search, in order: lines that are added to a file, each whole or not at all.
 
+That a batch was asked for is on the disk before it is sent. That it is done may be lost: then its
+result is found in the journal.
+
 A search that goes on reads them, makes the same decisions again, and takes results from the
 journal: no relaxation is lost or done twice.
 """
@@ -43,6 +46,7 @@ class Events:
         if not write and not self.path.is_file():
             raise InputError(f"{self.path}: no search there. Give the folder of one.")
         lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
+        self.waiting: list[object] = []  # to be written
         self.before = [Event(*json.loads(line)) for line in lines[1:]]
         if lines and json.loads(lines[0]) != run:
             raise InputError(
@@ -55,20 +59,29 @@ class Events:
         with self.path.open("ab") as file:
             file.truncate(whole)  # what a death left of a line
         if not lines:
-            self._write(run)
+            self.waiting.append(run)
+            self.write()
 
     def __iter__(self) -> Iterator[Event]:
         """What was there when it was opened."""
         return iter(self.before)
 
     def add(self, what: What, batch: int, known: int = 0) -> None:
-        """One more, on the disk before anything follows from it."""
-        self._write([what, batch, known])
+        """One more; it is written with those that follow."""
+        self.waiting.append([what, batch, known])
 
-    def _write(self, content: object) -> None:
+    def write(self) -> None:
+        """Put all that were added on the disk; one call for many, since it is slow.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        if not self.waiting:
+            return
+        lines = b"".join(json.dumps(one).encode() + b"\n" for one in self.waiting)
         try:
             with self.path.open("ab") as file:
-                file.write(json.dumps(content).encode() + b"\n")
+                file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -76,3 +89,4 @@ class Events:
                 f"{self.path}: cannot be written ({error.strerror}). Free some space and run "
                 f"again: nothing that was done is lost."
             ) from error
+        self.waiting.clear()

@@ -16,7 +16,7 @@ from ase import Atoms
 
 from stratal.md.relaxation.state import Outcome
 from stratal.md.search.breeding import NOT_MADE, Offspring, Order
-from stratal.md.search.candidate import Candidate, Origin
+from stratal.md.search.candidate import Candidate
 from stratal.md.search.discoveries import Coverage, Discoveries
 from stratal.md.search.population import Population, Verdict
 from stratal.md.search.rates import Rates
@@ -58,14 +58,22 @@ class Evolution:
     gave_up: Counter[str] = field(init=False, default_factory=Counter)  # operators and starts
     discoveries: Discoveries = field(init=False)
     aside: list[Candidate] = field(init=False, default_factory=list)
+    use: np.ndarray = field(init=False)  # (2,), of slots, as in `Brood`
 
     def __post_init__(self) -> None:
         config, same = self.config, Sameness()
+        clusters = config.kind == "cluster"
         self.population = Population(
-            config.population, config.numbers, config.similarity, config.variable, same
+            config.population * (len(config.sizes) if clusters else 1),
+            config.numbers,
+            config.similarity,
+            variable=config.variable and not clusters,
+            niches=clusters,
+            confirm=same,
         )
         self.discoveries = Discoveries(config.near, config.similarity, same)
         self.rates = Rates(tuple(self.operators))
+        self.use = np.zeros(2, int)
 
     def next_batch(self) -> tuple[Order, ...]:
         """What to relax next."""
@@ -88,7 +96,7 @@ class Evolution:
             return Order(number, kind, (), (), size)
         operator = self.rates.choose(rng)
         parents = self.population.parents(rng, self.operators[operator])
-        frames = tuple(parent.atoms for parent in parents)
+        frames = tuple(parent.bare for parent in parents)
         known = tuple(parent.number for parent in parents)
         return Order(number, operator, frames, known, size)
 
@@ -97,7 +105,7 @@ class Evolution:
         for one in found:
             self.done += 1
             wanted = self.ordered.pop(one.number)
-            self.gave_up[wanted] += wanted != one.operator or one.outcome == NOT_MADE
+            self.gave_up[wanted] += wanted != one.origin.operator or one.outcome == NOT_MADE
             verdict: Verdict | str = one.outcome
             enthalpy = float("nan")
             if one.atoms is not None and one.fingerprint is not None:
@@ -106,7 +114,7 @@ class Evolution:
                     atoms=one.atoms,
                     enthalpy=one.enthalpy,
                     fingerprint=one.fingerprint,
-                    origin=Origin(one.operator, one.parents),
+                    origin=one.origin,
                     n_steps=one.n_steps,
                     grade=one.grade,
                     outside=one.outcome == Outcome.OUTSIDE.label,
@@ -114,36 +122,27 @@ class Evolution:
                 verdict, enthalpy = self.admit(candidate), candidate.by_atom
             if verdict == "new best":
                 self.last_best = self.done
-            self.rates.note(one.operator, verdict in ("new", "new best"))
+            self.rates.note(one.origin.operator, verdict in ("new", "new best"))
             self.outcomes[verdict] += 1
             formula = one.atoms.get_chemical_formula() if one.atoms is not None else ""
-            self.steps.append(
-                Step(one.number, one.operator, one.parents, verdict, enthalpy, formula)
-            )
+            self.steps.append(Step(one.number, *one.origin, verdict, enthalpy, formula))
 
     def admit(self, candidate: Candidate) -> Verdict | str:
         """Take a candidate in, or set it aside where its enthalpy is not to be trusted."""
         if candidate.outside and self.config.outside == "aside":
             self.aside.append(candidate)
             return ASIDE
-        self.discoveries.note(candidate, self.above(candidate), self.done)
+        known = self.population.variable or self.population.niche_of(candidate) in (
+            self.population.lowest
+        )
+        above = self.population.above(candidate) if known else 0.0
+        self.discoveries.note(candidate, above, self.done)
         return self.population.add(candidate)
-
-    def above(self, candidate: Candidate) -> float:
-        """Over the lowest or the hull, eV/atom."""
-        population = self.population
-        if population.variable or not population.members:
-            return population.rank(candidate)[0] if population.variable else 0.0
-        return candidate.by_atom - population.members[0].by_atom
 
     @property
     def coverage(self) -> Coverage:
         """How much of what is low has been found."""
-        kinds, population = self.discoveries.kinds, self.population
-        if population.variable:
-            lowest = [c.by_atom - population.rank(c)[0] for c in kinds]
-        else:
-            lowest = [population.members[0].by_atom for _ in kinds]
+        lowest = [kind.by_atom - self.population.above(kind) for kind in self.discoveries.kinds]
         return Coverage(self.done, tuple(self.discoveries.low(lowest)))
 
     def is_over(self) -> str:
@@ -151,8 +150,8 @@ class Evolution:
         config = self.config
         if self.asked >= config.relaxations:
             return "budget"
-        best = self.population.members[:1]
-        if config.target is not None and best and best[0].by_atom <= config.target:
+        best = [member.by_atom for member in self.population.best()]
+        if config.target is not None and best and min(best) <= config.target:
             return "target"
         if config.stagnation and self.done - self.last_best >= config.stagnation:
             return "stagnation"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -111,7 +112,7 @@ def ending_of(
 def finalists_of(evolution: Evolution) -> list[Candidate]:
     """Those on the hull and near it, or the lowest and what is near it."""
     population, config = evolution.population, evolution.config
-    near = [m for m in population.members if evolution.above(m) <= config.near]
+    near = [m for m in population.members if population.above(m) <= config.near]
     return near[: config.finalists]
 
 
@@ -276,9 +277,13 @@ def merged(
 def above(
     candidates: Sequence[Candidate], by_atom: Sequence[float], evolution: Evolution
 ) -> list[float]:
-    """Enthalpies over the lowest, or over the hull of these alone, eV/atom."""
+    """Enthalpies over the lowest of their niche, or over the hull of these alone, eV/atom."""
     if not evolution.population.variable:
-        return [value - min(by_atom) for value in by_atom]
+        niches = [evolution.population.niche_of(candidate) for candidate in candidates]
+        lowest: dict[Any, float] = {}
+        for niche, value in zip(niches, by_atom, strict=True):
+            lowest[niche] = min(value, lowest.get(niche, value))
+        return [value - lowest[niche] for niche, value in zip(niches, by_atom, strict=True)]
     hull = LowerHull(evolution.config.numbers)
     each = list(zip((c.atoms.numbers for c in candidates), by_atom, strict=True))
     for numbers, value in each:

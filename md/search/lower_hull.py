@@ -28,8 +28,12 @@ class LowerHull:
 
     def above(self, numbers: np.ndarray, by_atom: float) -> float:
         """How far an enthalpy (eV/atom) lies above the hull; negative below."""
-        # The hull is convex: at each composition the highest of its planes.
-        return by_atom - float((self.planes @ self.fractions(numbers)).max())
+        return by_atom - float(self.heights(self.fractions(numbers)))
+
+    def heights(self, fractions: np.ndarray) -> np.ndarray:
+        """The hull at compositions ``(..., n_elements)``, eV/atom."""
+        # It is convex: at each composition the highest of its planes.
+        return (fractions @ self.planes.T).max(axis=-1)
 
     def add(self, numbers: np.ndarray, by_atom: float) -> None:
         """Let the hull fall to a structure that lies below it."""

@@ -19,6 +19,7 @@ from stratal.report.search import (
     coverage_figure,
     enthalpy_figure,
     lineage_figure,
+    second_difference_figure,
     structure_figure,
     success_figure,
 )
@@ -41,6 +42,7 @@ def report_of(evolution: Evolution, content: dict[str, Any], ending: Ending) -> 
     add_final(report, content, ending)
     add_candidates(report, content)
     add_hull(report, evolution, ending)
+    add_sizes(report, content)
     course = report.section("Course")
     heights, over = heights_of(evolution)
     course.figure(enthalpy_figure(heights, over), "Enthalpies of candidates as they came.")
@@ -52,8 +54,9 @@ def report_of(evolution: Evolution, content: dict[str, Any], ending: Ending) -> 
     add_lineage(report, evolution)
     add_aside(report, evolution, ending)
     pictures = report.section("Structures")
-    best = evolution.population.best() if evolution.population.variable else ()
-    for member in (best or evolution.population.members)[:PICTURES]:
+    population = evolution.population
+    several = population.variable or population.niches
+    for member in (population.best() if several else population.members)[:PICTURES]:
         pictures.figure(structure_figure(member.atoms), named(member.number, member.atoms))
     return report
 
@@ -137,6 +140,7 @@ def add_candidates(report: Report, content: dict[str, Any]) -> None:
             row["number"],
             row["formula"],
             row["space_group"],
+            f"{row['enthalpy_eV']:.5f}",
             f"{row['enthalpy_eV_per_atom']:.5f}",
             f"{1e3 * row['above_eV_per_atom']:.1f}",
             row["made_by"].replace("_", " "),
@@ -145,7 +149,7 @@ def add_candidates(report: Report, content: dict[str, Any]) -> None:
         ]
         for row in content["best"]
     ]
-    columns = ["number", "formula", "space group", "eV/atom", "above, meV/atom", "made by"]
+    columns = ["number", "formula", "space group", "eV", "eV/atom", "above, meV/atom", "made by"]
     report.section("Candidates").table([*columns, "found again", "domain"], rows)
 
 
@@ -168,6 +172,16 @@ def add_hull(report: Report, evolution: Evolution, ending: Ending) -> None:
             section.figure(hull_figure(hull_of(frames, values)), f"Convex hull of {name}{at}.")
         except InputError as error:
             section.text(f"{name}: {error}")
+
+
+def add_sizes(report: Report, content: dict[str, Any]) -> None:
+    """How stable clusters are beside those of neighboring sizes."""
+    if differences := content["second_differences_eV"]:
+        report.section("Sizes").figure(
+            second_difference_figure([int(n) for n in differences], [*differences.values()]),
+            "Second differences of the lowest energies: large where a size is more stable than "
+            "its neighbors.",
+        )
 
 
 def add_coverage(report: Report, evolution: Evolution) -> None:

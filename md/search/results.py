@@ -18,7 +18,7 @@ from stratal.md.search.final import NO_GROUP, Ending, Finalist, groups_of
 from stratal.md.search.report import report_of
 from stratal.md.structures.crystal_symmetry import standard_cell
 
-SHOWN = 20  # candidates in tables
+ROWS = 20  # candidates in tables, and all of the best
 
 
 def write_results(
@@ -33,7 +33,7 @@ def write_results(
         ending: what was made of the best candidates.
     """
     ending = ending or Ending()
-    members = evolution.population.members
+    members = in_order(evolution)
     put(folder / "best.extxyz", [described(evolution, member) for member in members])
     put(folder / "final.extxyz", [as_frame(finalist) for finalist in ending.finalists])
     put(folder / "aside.extxyz", [described(evolution, candidate) for candidate in ending.aside])
@@ -81,7 +81,7 @@ def described(evolution: Evolution, member: Candidate) -> Atoms:
     atoms.info |= {
         "number": member.number,
         "enthalpy_per_atom": member.by_atom,
-        "above": evolution.above(member),
+        "above": evolution.population.above(member),
         "operator": member.origin.operator,
         "rediscovered": evolution.discoveries.again(member),
         "outside": member.outside,
@@ -111,6 +111,19 @@ def as_frame(finalist: Finalist) -> Atoms:
     return atoms
 
 
+def in_order(evolution: Evolution) -> list[Candidate]:
+    """All candidates, the best first; of clusters first the best of each size."""
+    population = evolution.population
+    best = population.best() if population.niches else []
+    known = {member.number for member in best}
+    return best + [member for member in population.members if member.number not in known]
+
+
+def shown(evolution: Evolution) -> list[Candidate]:
+    """Candidates in tables."""
+    return in_order(evolution)[: max(ROWS, len(evolution.population.best()))]
+
+
 def lineage(evolution: Evolution) -> dict[str, Any]:
     """Every relaxation: how it was made, of which parents, what became of it."""
     steps = evolution.steps
@@ -132,7 +145,7 @@ def summary(evolution: Evolution, reason: str, ending: Ending) -> dict[str, Any]
         "stopped_by": reason,
         "relaxations": evolution.done,
         "outcomes": dict(evolution.outcomes),
-        "best": [row_of(evolution, member) for member in evolution.population.members[:SHOWN]],
+        "best": [row_of(evolution, member) for member in shown(evolution)],
         "operators": operators(evolution),
         "chance_missed": coverage.chance_missed,
         "low_structures": {
@@ -140,6 +153,8 @@ def summary(evolution: Evolution, reason: str, ending: Ending) -> dict[str, Any]
             "found": coverage.found,
             "expected": coverage.expected,
         },
+        "slots_busy": slots_busy(evolution),
+        "second_differences_eV": {str(n): value for n, value in second_differences(evolution)},
         "aside": {
             "relaxations": len(evolution.aside),
             "structures": len(ending.aside),
@@ -157,8 +172,10 @@ def row_of(evolution: Evolution, member: Candidate) -> dict[str, Any]:
         "number": member.number,
         "formula": member.atoms.get_chemical_formula(),
         "space_group": symmetry_of(member.atoms),
+        "enthalpy_eV": member.enthalpy,
         "enthalpy_eV_per_atom": member.by_atom,
-        "above_eV_per_atom": max(0.0, evolution.above(member)),  # rounding may fall below
+        # Rounding may fall below the hull.
+        "above_eV_per_atom": max(0.0, evolution.population.above(member)),
         "made_by": member.origin.operator,
         "parents": list(member.origin.parents),
         "found_again": evolution.discoveries.again(member),
@@ -211,3 +228,27 @@ def operators(evolution: Evolution) -> dict[str, dict[str, int]]:
         name: {"made": made[name], "lived": lived[name], "gave_up": gave_up[name]}
         for name, _ in (made + gave_up).most_common()
     }
+
+
+def slots_busy(evolution: Evolution) -> float:
+    """Part of the slots' steps in which a structure moved."""
+    moved, possible = evolution.use
+    return float(moved / max(1, possible))
+
+
+def second_differences(evolution: Evolution) -> list[tuple[int, float]]:
+    """E(N+1) + E(N-1) - 2 E(N) of the lowest clusters by number of atoms N, eV.
+
+    Large where a size is more stable than its neighbors. With a formula neighbors have one unit
+    more or less; of clusters with other compositions there are none.
+    """
+    population, config = evolution.population, evolution.config
+    if not population.niches or config.variable:
+        return []
+    lowest = {len(member.atoms): member.enthalpy for member in population.best()}
+    step = config.sizes[1] - config.sizes[0] if len(config.sizes) > 1 else 1
+    return [
+        (n, lowest[n + step] + lowest[n - step] - 2 * lowest[n])
+        for n in config.sizes
+        if {n - step, n, n + step} <= set(lowest)
+    ]

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from stratal.errors import InputError
 from stratal.files.hdf5 import digest
@@ -21,7 +24,7 @@ from stratal.files.pytrees import leaves_of
 from stratal.md.relaxation.entries import CellMode, Entry
 from stratal.md.relaxation.settings import RelaxConfig
 from stratal.md.relaxation.stages import SlotSize, slot_sizes
-from stratal.md.search.breeding import Breeding, Offspring, Order, breed, structure_of
+from stratal.md.search.breeding import Breeding, Brood, Order, breed, structure_of
 from stratal.md.search.events import Events
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
@@ -32,10 +35,12 @@ from stratal.md.search.room import limits_of
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.starts import STARTS, starts_from_files
 from stratal.potentials.evaluate import Potential
-from stratal.slurm import Executor, Journal, Shared, Task, perform
+from stratal.progress import Progress
+from stratal.slurm import Executor, Folder, Journal, Shared, Task, perform
 from stratal.slurm.executor import Serial
 
-EXAMPLES = 24  # starts by which the size of slots is chosen
+EXAMPLES = 48  # starts by which the size of slots is chosen
+ELONGATED = 1.5  # times as many images, for cells that grow thin
 DENSER = 1.3  # times as dense as these, slots still hold a structure
 IMPOSSIBLE = 3  # of these that cannot be made, before one is: none can
 EVENTS = "events.jsonl"
@@ -81,13 +86,26 @@ def search(
     evolution, breeding, run = plan_of(config, potential, limits)
     with Journal(folder, run) as journal:
         executor = executor or Serial()
-        behind = 2 if executor.window == 1 else 0
+        behind = 1 if executor.window == 1 else 0
         shared = Shared.of(potential, journal.folder)
         loop = Loop(evolution, breeding, shared, journal, behind)
         loop.go_on(Events(folder / EVENTS, run))
-        for outcome in perform(loop.tasks(), journal, executor, description="searching"):
-            loop.receive(outcome.task, outcome.result())
+        outcomes = perform(
+            loop.tasks(),
+            journal,
+            executor,
+            description="searching",
+            shown=False,  # tasks are not what counts
+            late=True,
+            before_sending=loop.events.write,
+        )
+        with closing(outcomes), Progress(config.relaxations, "searching") as bar:
+            bar.update(loop.n_relaxed)
+            for outcome in outcomes:
+                loop.receive(outcome.task, brood := outcome.result())
+                bar.update(len(brood.offspring), **notes(evolution, executor, loop.n_under_way))
         loop.take_in()
+        loop.events.write()
     return Found(evolution, evolution.is_over())
 
 
@@ -109,17 +127,31 @@ def so_far(
     evolution, breeding, run = plan_of(config, potential, limits)
     events = Events(folder / EVENTS, run, write=False)
     with JournalReader(folder) as journal:
-        loop = Loop(evolution, breeding, Shared.of(potential, folder), journal)
+        shared = Shared.of(potential, folder)
+        loop = Loop(evolution, breeding, shared, journal, reads_only=True)
         loop.go_on(events)
         loop.take_in()
-    return Found(evolution, "" if loop.pending else evolution.is_over())
+    is_over = not loop.pending and not loop.under_way
+    return Found(evolution, evolution.is_over() if is_over else "")
+
+
+def notes(evolution: Evolution, executor: Executor, n_under_way: int) -> dict[str, str]:
+    """What is shown beside the progress."""
+    best = evolution.population.best()
+    busy = min(n_under_way, executor.n_workers)
+    lowest = {"best": f"{min(m.by_atom for m in best):.5f} eV/atom"} if best else {}
+    return lowest | {"busy": f"{busy} of {executor.n_workers} workers"}
 
 
 class Loop:
     """Between the evolution, which decides, and the executor, which works.
 
     Where one worker does all, a batch is decided by what came of those before the one that is just
-    done: so it does not matter whether that one's end was noted before a death or after it.
+    done, in their order: so it does not matter whether that one's end was noted before a death or
+    after it, nor that one of them had to be done again.
+
+    What a batch leaves under way goes on in the next that is asked for once this is known; when
+    no more structures are wanted, in batches without new ones.
     """
 
     def __init__(
@@ -129,6 +161,7 @@ class Loop:
         potential: Shared,
         journal: Journal | JournalReader,
         behind: int = 0,
+        reads_only: bool = False,
     ) -> None:
         """Nothing is asked for yet.
 
@@ -138,14 +171,19 @@ class Loop:
             potential: likewise.
             journal: of the run.
             behind: batches; how far what is decided lags behind what is asked; 0: as little as
-                it can.
+                it can, in whatever order they are done.
+            reads_only: another process may do the work: nothing is put away.
         """
         self.evolution, self.breeding = evolution, breeding
         self.potential, self.journal, self.behind = potential, journal, behind
+        self.reads_only = reads_only
+        self.folder = Folder(str(journal.folder.resolve()))
         self.pending: dict[int, Task] = {}  # by number of the batch
         self.numbers: dict[str, int] = {}  # of the batch, by task
-        self.results: deque[list[Offspring]] = deque()  # not taken in yet
-        self.n_batches = self.n_known = 0
+        self.results: dict[int, Brood] = {}  # by batch as they came, not taken in yet
+        self.under_way: deque[str] = deque()  # what batches left, taken in; digests
+        self.of_batch: dict[int, str] = {}  # what a batch goes on with
+        self.n_batches = self.n_known = self.n_relaxed = 0
 
     def go_on(self, events: Events) -> None:
         """Decide again what was decided, with results from the journal."""
@@ -155,19 +193,22 @@ class Loop:
                 self.take_in(known)
                 self.ask()
             else:
-                task = self.pending.pop(batch)
-                del self.numbers[task.id]
-                self.results.append(self.journal.result(task.id))
+                task = self.pending[batch]
+                self.end(batch, task.id, self.journal.result(task.id))
         self.unfinished = list(self.pending.values())
 
     def ask(self) -> Task:
         """The next batch as a task."""
-        orders = self.evolution.next_batch()
-        task = Task(
-            breed,
-            (orders, self.potential, self.breeding),
-            name=f"structures {orders[0].number} to {orders[-1].number}",
-        )
+        orders = () if self.evolution.is_over() else self.evolution.next_batch()
+        name = f"structures {orders[0].number} to {orders[-1].number}" if orders else "the rest"
+        before = None
+        if self.under_way:
+            self.of_batch[self.n_batches] = digest = self.under_way.popleft()
+            before = Shared.kept(digest, self.journal.folder)
+        arguments = (orders, before, self.potential, self.breeding, self.folder)
+        # Parents follow from their numbers, whatever else from the run.
+        key = before and before.digest, [order.key for order in orders]
+        task = Task(breed, arguments, name=name, key=key)
         self.pending[self.n_batches] = task
         self.numbers[task.id] = self.n_batches
         self.n_batches += 1
@@ -176,27 +217,58 @@ class Loop:
     def take_in(self, known: int | None = None) -> None:
         """Let the evolution know what came of so many batches; of all by default."""
         while self.results and (known is None or self.n_known < known):
-            self.evolution.receive(self.results.popleft())
+            batch = self.n_known if self.behind else next(iter(self.results))
+            if (brood := self.results.pop(batch, None)) is None:
+                return
+            self.evolution.receive(brood.offspring)
+            self.evolution.use += np.array(brood.use)
+            if brood.under_way:
+                self.under_way.append(brood.under_way)
             self.n_known += 1
 
-    def tasks(self) -> Iterator[Task]:
-        """What was under way, then a new batch whenever a worker is free."""
+    def tasks(self) -> Iterator[Task | None]:
+        """What was asked for, then a new batch whenever a worker is free; None: not now."""
         yield from self.unfinished
         while True:
-            self.take_in(self.n_batches - self.behind if self.behind else None)
-            if self.evolution.is_over():
+            needed = self.n_batches - self.behind
+            self.take_in(needed)
+            if self.behind and self.n_known < needed:  # one is done again
+                yield None
+                continue
+            over = self.evolution.is_over()
+            if over == "target":
                 return
+            if over and not self.under_way:
+                if not self.pending and not self.results:
+                    return
+                if self.pending:  # they may leave something
+                    yield None
+                else:
+                    self.take_in()
+                continue
             batch = self.n_batches
             task = self.ask()
             self.events.add("asked", batch, self.n_known)
             yield task
 
-    def receive(self, task: str, found: list[Offspring]) -> None:
+    def receive(self, task: str, found: Brood) -> None:
         """A batch is done."""
-        batch = self.numbers.pop(task)
+        batch = self.numbers[task]
         self.events.add("done", batch)
-        del self.pending[batch]
-        self.results.append(found)
+        self.end(batch, task, found)
+
+    def end(self, batch: int, task: str, found: Brood) -> None:
+        """Nothing of a batch is needed any more, but what it found."""
+        del self.numbers[task], self.pending[batch]
+        if (digest := self.of_batch.pop(batch, "")) and not self.reads_only:
+            Path(Shared.kept(digest, self.journal.folder).path).unlink(missing_ok=True)
+        self.results[batch] = found
+        self.n_relaxed += len(found.offspring)
+
+    @property
+    def n_under_way(self) -> int:
+        """Batches."""
+        return len(self.pending)
 
 
 def plan_of(
@@ -272,11 +344,14 @@ def breeding_for(
 def slots_for(
     config: SearchConfig, potential: Potential, breeding: Breeding, evolution: Evolution
 ) -> tuple[SlotSize, ...]:
-    """The size of slots, from some of the largest starts made denser."""
+    """The size of slots, from some starts made denser.
+
+    The largest need most neighbors, the smallest most images of their cells.
+    """
     entries = []
     for number in range(EXAMPLES):
-        order = Order(number, evolution.starts[number % len(evolution.starts)])
-        order = Order(number, order.operator, size=max(config.sizes))
+        size = max(config.sizes) if number % 2 else min(config.sizes)
+        order = Order(number, evolution.starts[number // 2 % len(evolution.starts)], size=size)
         atoms = structure_of(order, breeding)[1]
         if atoms is None:
             if number + 1 >= IMPOSSIBLE and not entries:
@@ -289,4 +364,5 @@ def slots_for(
             if atoms.pbc.all():
                 atoms.set_cell(atoms.cell.array / DENSER ** (1 / 3), scale_atoms=True)
             entries.append(Entry.of(number, atoms, potential.elements, breeding.relax.cell))
-    return slot_sizes(entries, potential, breeding.relax.skin, most=1)
+    (size,) = slot_sizes(entries, potential, breeding.relax.skin, most=1)
+    return (replace(size, n_images=int(ELONGATED * size.n_images)),)

@@ -42,7 +42,7 @@ class SearchConfig:
     closest: dict[str, float] = field(default_factory=dict)
     # Å³ that starts have, of every atom or by element; by default as in the elements' crystals.
     volume_per_atom: float | dict[str, float] | None = None
-    population: int = 30  # candidates that have offspring
+    population: int = 30  # candidates that have offspring; of clusters, for each size
     starts: int = 60  # structures before the first offspring
     start_from: tuple[str, ...] = ()  # kinds of starts; all that there are for such structures
     operators: tuple[str, ...] = ()  # likewise
@@ -50,7 +50,7 @@ class SearchConfig:
     newcomers: float = 0.1  # part of all that is later not offspring either
     relaxations: int = 2000  # budget
     stagnation: int = 0  # stop after so many without a new best; 0: never
-    target: float | None = None  # eV/atom, stop when the best is no higher
+    target: float | None = None  # eV/atom, stop when the lowest is no higher
     batch: int = 8  # structures relaxed together by a worker
     fmax: float = 0.01  # eV/Å
     max_steps: int = 400  # evaluations of a relaxation

@@ -52,7 +52,7 @@ def search(
     read = read_settings(settings, given, potential, teacher, options)
     folder = output or Path(settings.stem)
     done = report_file(read, folder) if report else search_file(read, folder, resume, executor)
-    for member in done.found.population.best()[:10]:
+    for member in done.found.population.best()[:20]:
         typer.echo(f"{member.atoms.get_chemical_formula():12s} {member.by_atom:.5f} eV/atom")
     count = done.found.evolution.done
     reason = f"stopped by {done.found.reason}" if done.found.reason else "not over yet"

@@ -131,6 +131,16 @@ def lineage_figure(
     return figure
 
 
+def second_difference_figure(sizes: Sequence[int], energies: Sequence[float]) -> Figure:
+    """E(N+1) + E(N-1) - 2 E(N) (eV) against the number of atoms N."""
+    figure, (ax,) = new_figure(width=6.0)
+    ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
+    ax.plot(sizes, energies, "o-", color=PALETTE[0], markersize=4, linewidth=1.2)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="atoms N", ylabel="E(N+1) + E(N-1) - 2 E(N) (eV)")
+    return figure
+
+
 def structure_figure(atoms: Atoms) -> Figure:
     """A structure seen from the side, by ASE's plotting of atoms; crystals repeated twice."""
     from ase.visualize.plot import plot_atoms

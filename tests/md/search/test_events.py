@@ -12,11 +12,14 @@ def test_events_come_back_and_half_a_line_is_cut_off(tmp_path):
     assert list(events) == []
     events.add("asked", 0)
     events.add("done", 0)
+    assert list(Events(path, "this run")) == []
+    events.write()
     with path.open("ab") as file:
         file.write(b'["asked", 1')  # a death while it was written
     again = Events(path, "this run")
     assert list(again) == [Event("asked", 0), Event("done", 0)]
     again.add("asked", 1)
+    again.write()
     assert list(Events(path, "this run"))[-1] == Event("asked", 1)
 
 

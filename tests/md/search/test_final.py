@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.md.search.breeding import Offspring, described
+from stratal.md.search.candidate import Origin
 from stratal.md.search.evolution import ASIDE, Evolution
 from stratal.md.search.final import ending_of
 from stratal.md.search.report import report_of
@@ -49,7 +50,7 @@ def evolved(outcomes=INSIDE, **settings):
         calculated.calc = AseEMT()
         energy = calculated.get_potential_energy()
         grade = 3.0 if outcome == "outside" else 0.5
-        found.append(Offspring(number, "random", (), atoms, energy, None, outcome, 10, grade))
+        found.append(Offspring(number, Origin("random"), atoms, energy, None, outcome, 10, grade))
     evolution.receive(described(found, config.numbers))
     # From here on as settings say: with 1 above no two were taken for the same.
     evolution.config = replace(config, similarity=0.98)

@@ -8,7 +8,8 @@ from ase.build import bulk
 
 from stratal.errors import InputError
 from stratal.files import write_frames
-from stratal.md.search.breeding import NOT_MADE, Offspring, breed
+from stratal.md.search.breeding import NOT_MADE, Offspring, structure_of
+from stratal.md.search.candidate import Origin
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
 from stratal.md.search.results import summary, write_results
@@ -50,7 +51,8 @@ def test_starts_from_files_are_relaxed_first(tmp_path):
     settings = {"elements": ("Cu",), "n_atoms": (1, 2), "batch": 4, "fmax": 0.05}
     config = SearchConfig(**settings, start_files=files, relaxations=8, starts=4)
     found = search(config, COPPER, tmp_path / "run")
-    operators = [step.operator for step in found.evolution.steps]
+    steps = sorted(found.evolution.steps, key=lambda step: step.number)
+    operators = [step.operator for step in steps]
     assert operators[:3] == ["file"] * 3 and "file" not in operators[3:]
     fcc = next(step for step in found.evolution.steps if step.number == 2)
     assert fcc.verdict in ("new", "new best") and abs(fcc.enthalpy + 0.007) < 1e-3
@@ -76,7 +78,10 @@ def test_what_gives_up_is_counted_and_a_random_start_takes_its_place(monkeypatch
         ("Cu",), n_atoms=(1, 2), start_from=("space_group",), batch=6, relaxations=6, fmax=0.05
     )
     evolution, breeding, _ = plan_of(config, COPPER, None)
-    evolution.receive(breed(evolution.next_batch(), COPPER, breeding))
+    for order in evolution.next_batch():
+        operator, atoms = structure_of(order, breeding)
+        assert atoms is not None
+        evolution.receive([Offspring(order.number, Origin(operator), None, outcome="unconverged")])
     operators = summary_of(Found(evolution, "budget"))["operators"]
     assert operators["space_group"] == {"made": 0, "lived": 0, "gave_up": 6}
     assert operators["random"]["made"] == 6 and operators["random"]["gave_up"] == 0
@@ -85,7 +90,9 @@ def test_what_gives_up_is_counted_and_a_random_start_takes_its_place(monkeypatch
 def test_what_is_not_made_at_all_is_counted():
     evolution = Evolution(SearchConfig(("Cu",), batch=2), {}, ("random",))
     orders = evolution.next_batch()
-    evolution.receive([Offspring(o.number, o.operator, (), None, outcome=NOT_MADE) for o in orders])
+    evolution.receive(
+        [Offspring(o.number, Origin(o.operator), None, outcome=NOT_MADE) for o in orders]
+    )
     assert evolution.gave_up["random"] == 2 and evolution.outcomes[NOT_MADE] == 2
 
 

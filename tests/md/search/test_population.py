@@ -75,6 +75,21 @@ def test_over_compositions_those_near_the_hull_stay():
     assert on_hull == {0, 1, 3, 4} and len(population.members) == 4
 
 
+def test_clusters_are_compared_with_those_of_the_same_atoms():
+    population = Population(4, (29, 47), niches=True)
+    given_ = [("Cu5", -2.0), ("Cu9", -3.0), ("Cu9", -2.9), ("Cu9", -2.8), ("Cu4Ag", -2.5)]
+    verdicts = [population.add(candidate(n, *own, n)) for n, own in enumerate(given_)]
+    assert verdicts == ["new best", "new best", "new", "new", "new best"]
+    assert [member.number for member in population.best()] == [4, 0, 1]
+    assert [member.number for member in population.members] == [0, 1, 4, 2]  # 3 had to go
+    assert population.add(candidate(5, "Cu5", -1.9, 5)) == "worse"  # the third best of all places
+    assert population.add(candidate(6, "Cu5", -2.1, 6)) == "new best"
+    assert population.best()[1].number == 6
+    for number in range(7, 12):  # the best of each stays, however many those are
+        population.add(candidate(number, f"Cu{number + 3}", -2.0, number))
+    assert len(population.best()) == 8 and len(population.members) == 8
+
+
 def test_operators_whose_offspring_live_are_used_more_and_none_dies_out():
     rates = Rates(("good", "bad", "new"))
     for _ in range(50):

@@ -1,5 +1,6 @@
 """Searches: known minima, the same end after any death, what settings refuse."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,23 +8,33 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from stratal.errors import InputError
+from stratal.files import read_frames
 from stratal.md.search.events import Events
 from stratal.md.search.limits import Limits
+from stratal.md.search.results import second_differences, write_results
 from stratal.md.search.run import Loop, search
 from stratal.md.search.settings import SearchConfig
 from stratal.potentials.analytic import LennardJones
+from stratal.report import Report
 
 # In units of the pair: of hydrogen's radius, so that no bond counts as too close.
 PAIRS = LennardJones((1,), 1.0, 1.0, cutoff=40.0, shift=False)
 # D. J. Wales and J. P. K. Doye, J. Phys. Chem. A 101, 5111 (1997).
-KNOWN = {7: -16.505384, 13: -44.326801}
+KNOWN = {
+    5: -9.103852,
+    6: -12.712062,
+    7: -16.505384,
+    8: -19.821489,
+    9: -24.113360,
+    13: -44.326801,
+}
 
 
-def limits_for(size):
+def limits_for(size, most=None):
     return Limits.of(
         (1,),
         "cluster",
-        n_atoms=(size, size),
+        n_atoms=(size, most or size),
         formula=(1,),
         closest=np.array([[0.7]]),
         volumes=np.array([1 / np.sqrt(2)]),
@@ -59,6 +70,28 @@ def test_the_known_minimum_is_found_from_random_starts(tmp_path):
     assert {step.operator for step in found.evolution.steps[:8]} == {"random"}
 
 
+def test_the_known_minima_of_several_sizes_are_found_together(tmp_path):
+    config = config_for(5, n_atoms=(5, 9), relaxations=300, starts=20)
+    found = search(config, PAIRS, tmp_path, limits=limits_for(5, 9))
+    best = found.population.best()
+    assert [len(member.atoms) for member in best] == [5, 6, 7, 8, 9]
+    assert_allclose([m.enthalpy for m in best], [KNOWN[n] for n in range(5, 10)], atol=1e-5)
+    assert "neighboring_size" in {step.operator for step in found.evolution.steps}
+    write_results(tmp_path, found.evolution, found.reason)
+    written = read_frames(tmp_path / "best.extxyz")
+    assert [len(atoms) for atoms in written[:5]] == [5, 6, 7, 8, 9]
+    differences = dict(second_differences(found.evolution))
+    assert list(differences) == [6, 7, 8]
+    assert_allclose(differences[7], KNOWN[8] + KNOWN[6] - 2 * KNOWN[7], atol=1e-5)
+    sections = Report.open(tmp_path / "report.html").sections
+    assert "Sizes" in [section.title for section in sections]
+
+
+def run_of(folder):
+    """What the events of a search belong to."""
+    return json.loads((folder / "events.jsonl").read_text().splitlines()[0])
+
+
 class Killed(Exception):
     """Stands for a death at this instant."""
 
@@ -67,7 +100,7 @@ def test_a_search_killed_at_any_instant_ends_the_same(tmp_path, monkeypatch):
     config = config_for(7, relaxations=40)
     whole = search(config, PAIRS, tmp_path / "whole", limits=limits_for(7))
     rng, real_add, real_receive = np.random.default_rng(0), Events.add, Loop.receive
-    kills, asked = 0, []
+    kills = 0
 
     def dying(real):
         def method(self, *arguments):
@@ -75,8 +108,6 @@ def test_a_search_killed_at_any_instant_ends_the_same(tmp_path, monkeypatch):
             left -= 1
             if left == 0:
                 raise Killed
-            if real is real_add:
-                asked.append(arguments)
             return real(self, *arguments)
 
         return method
@@ -96,7 +127,11 @@ def test_a_search_killed_at_any_instant_ends_the_same(tmp_path, monkeypatch):
     assert [step.operator for step in whole.evolution.steps] == [
         step.operator for step in cut.evolution.steps
     ]
-    assert len(asked) == len(set(asked))  # no batch was asked for or done twice
+    events = list(Events(tmp_path / "cut" / "events.jsonl", run_of(tmp_path / "cut")))
+    known = [(event.what, event.batch) for event in events]
+    assert len(known) == len(set(known))  # no batch was asked for or done twice
+    numbers = [step.number for step in cut.evolution.steps]
+    assert sorted(numbers) == list(range(40))  # all that was begun is finished, once
     again = search(config, PAIRS, tmp_path / "cut", limits=limits_for(7))
     assert_array_equal(summary(again)[1], summary(whole)[1])
     with pytest.raises(InputError):
