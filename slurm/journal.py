@@ -215,7 +215,7 @@ class Journal:
         Returns:
             How many results were taken in, results were missing, and unfinished files removed.
         """
-        parts = list(remains(self.results))
+        parts = [*remains(self.results), *remains(self.folder)]
         for part in parts:
             part.unlink(missing_ok=True)
         rows = self._database.execute(

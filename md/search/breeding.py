@@ -114,6 +114,8 @@ def breed(
         for order, _, atoms in made
         if atoms is None
     ]
+    if len(found) == len(orders) and before is None:
+        return Brood(found, "")
     structures = {order.number: atoms for order, _, atoms in made if atoms is not None}
     with jax.enable_x64(True):
         relax = breeding.relax

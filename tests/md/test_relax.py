@@ -1,5 +1,7 @@
 """Relaxation: the minima of ASE, whatever is relaxed beside; how each structure ended is told."""
 
+import pickle
+
 import jax
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from stratal.md import Outcome, RelaxConfig, relax, relax_on
 from stratal.md.relax import entries_of
 from stratal.md.relaxation import in_flight
 from stratal.md.relaxation.in_flight import Flight
+from stratal.md.relaxation.stages import slot_sizes
 from stratal.md.structures.random_cells import random_cells
 from stratal.potentials import EMT, LennardJones
 from stratal.slurm import Journal, open_executor
@@ -230,6 +233,30 @@ def test_workers_find_the_same(tmp_path):
         assert [r.number for r in found] == list(range(len(CELLS)))
         for one, other in zip(found, expected, strict=True):
             assert_allclose(one.atoms.positions, other.atoms.positions, atol=1e-8)
+
+
+def test_what_one_flight_leaves_another_finishes_to_the_last_bit():
+    config = RelaxConfig(**PROGRAM)
+    with jax.enable_x64(True):
+        entries = entries_of(CELLS, POTENTIAL, config)
+        sizes = slot_sizes(entries, POTENTIAL, config.skin, most=1)
+        one = Flight.after(None, entries, POTENTIAL, config, sizes)
+        found = []
+        while not one.has_idle_slots:
+            found += one.block()
+        left = pickle.loads(pickle.dumps(one.unfinished()))
+        other = Flight.after(left, [], POTENTIAL, config, sizes)
+        assert 0 < other.n_left == one.n_left < len(entries)
+        while one.n_left:
+            for own, copy in zip(one.block(), other.block(), strict=True):
+                assert own.number == copy.number and own.n_steps == copy.n_steps
+                assert own.energy == copy.energy
+                assert_array_equal(own.atoms.positions, copy.atoms.positions)
+                found.append(own)
+        assert other.unfinished() is None
+        fresh = Flight.after(left, entries[:3], POTENTIAL, config, sizes)
+        assert fresh.n_left == len(left.entries) + 3 and not fresh.has_idle_slots
+    assert sorted(result.number for result in found) == list(range(len(entries)))
 
 
 def test_slots_are_kept_busy_with_few_programs():

@@ -82,6 +82,33 @@ def test_a_rerun_does_nothing_again_and_equal_tasks_are_done_once(tmp_path):
         assert sorted(o.result() for o in perform(tasks, journal, Nobody())) == expected
 
 
+def test_tasks_may_wait_for_others_and_are_asked_for_late(tmp_path):
+    asked, done, told = [], [], []
+
+    def source():
+        for number in range(6):
+            while len(done) < number - 2:  # which depends on that three before
+                yield None
+            asked.append(number)
+            yield Task(square, (number,), name=str(number))
+
+    class Many(Threads):
+        n_workers, window = 2, 50
+
+        def submit(self, *arguments):
+            told.append(asked[-1])
+            assert len(asked) - len(done) <= 4  # one for each, one to spare, one on its way
+            return super().submit(*arguments)
+
+    noted = []
+    with Journal(tmp_path) as journal:
+        how = {"late": True, "before_sending": lambda: noted.append(asked[-1])}
+        for outcome in perform(source(), journal, Many(), **how):
+            done.append(outcome.result())
+    assert sorted(done) == [number**2 for number in range(6)]
+    assert set(told) <= set(noted) and noted[-1] == 5
+
+
 def test_a_task_is_tried_again_as_often_as_it_may(tmp_path):
     for name, retries, expected in (("a", 2, 2), ("b", 1, None)):
         (tmp_path / name).mkdir()

@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from tests.slurm.work import add, square
 
-from stratal.slurm.tasks import Shared, Task, load_shared, resolved
+from stratal.slurm.tasks import Folder, Shared, Task, load_shared, resolved
 
 
 def test_equal_calls_have_equal_names_and_others_do_not():
@@ -64,3 +64,11 @@ def test_what_is_shared_is_kept_once_and_named_by_its_content(tmp_path):
 @pytest.mark.parametrize("value", [3, "x", None])
 def test_what_is_not_shared_is_itself(value):
     assert resolved(value) is value
+
+
+def test_where_a_folder_stands_is_no_part_of_a_task_and_a_key_names_one():
+    here, there = (Task(square, (Folder(path),)) for path in ("/here", "/there"))
+    assert here.id == there.id and resolved(Folder("/here")) == "/here"
+    one, same, other = (Task(square, (n,), key=(n // 2, "x")) for n in range(3))
+    assert one.id == same.id != other.id
+    assert one.id != Task(add, (0,), key=(0, "x")).id
