@@ -18,6 +18,7 @@ from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
 from stratal.md.search.candidate import Candidate
+from stratal.md.structures.primitive_cell import primitive_cell
 from stratal.md.structures.similarity import matcher, similarities
 
 APART = 2e-3  # eV/atom: structures of other enthalpies are no duplicates
@@ -100,12 +101,9 @@ def form_of(atoms: Atoms) -> Any:
 
     if not atoms.pbc.all():
         atoms = with_gap(atoms)
-    cell = atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers
-    try:
-        found = spglib.find_primitive(cell, LOOSE)
-    except spglib.SpglibError:  # which versions before 3 tell by None
-        found = None
-    vectors, places, numbers = map(np.asarray, found or cell)
+    atoms = primitive_cell(atoms, LOOSE)
+    vectors, numbers = atoms.cell.array, atoms.numbers
+    places = atoms.get_scaled_positions()
     reduced = spglib.niggli_reduce(vectors, NIGGLI)
     if reduced is not None:  # pymatgen's own takes ten times as long
         vectors, places = reduced, places @ vectors @ np.linalg.inv(reduced)
