@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 from ase import Atoms
 
@@ -41,7 +39,11 @@ def basis(steps: np.ndarray, cell: np.ndarray) -> np.ndarray | None:
     order = np.argsort(np.linalg.norm(points, axis=1), kind="stable")
     points = points[order[1 : SHORTEST + 1]]  # without 0
     wanted = abs(np.linalg.det(cell)) / len(steps)
-    triples = np.array(list(combinations(range(len(points)), 3)))
-    volumes = np.abs(np.linalg.det(points[triples]))
-    found = np.flatnonzero(np.isclose(volumes, wanted, rtol=0.05))
-    return points[triples[found[0]]] if len(found) else None
+    a, b = np.triu_indices(len(points), 1)
+    volumes = np.abs(np.cross(points[a], points[b]) @ points.T)  # (n_pairs, n_points)
+    found = (np.abs(volumes - wanted) < 0.05 * wanted) & (np.arange(len(points)) > b[:, None])
+    if not found.any():
+        return None
+    c = int(found.any(axis=0).argmax())  # the first that completes a basis
+    pair = int(found[:, c].argmax())
+    return points[[a[pair], b[pair], c]]
