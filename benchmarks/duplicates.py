@@ -28,6 +28,8 @@ def main() -> None:
     loose, tight, energies = minima(random_cells(1, options.count, *options.sizes, (29, 47)))
     tell_apart(loose, tight, energies)
     speed(random_cells(2, 1000, 8, 16, (29, 47)))
+    for n_atoms in (2, 4, 8, 16):
+        confirmation(random_cells(3, 50, n_atoms, n_atoms, (29, 47)))
 
 
 def minima(cells) -> tuple[list, list, np.ndarray]:
@@ -81,6 +83,31 @@ def speed(cells) -> None:
     print(
         f"{len(cells) / (made - began):.0f} fingerprints/s; {1e9 * by_product:.0f} ns a pair, "
         f"{1e3 * by_matcher:.2f} ms by the matcher"
+    )
+
+
+def confirmation(cells) -> None:
+    """Milliseconds that a search takes to compare two in space: same, and different."""
+    from stratal.md.search.sameness import form_of, same
+
+    rng = np.random.default_rng(0)
+    others = [cell.copy() for cell in cells]
+    for other in others:
+        other.positions += 0.01 * rng.normal(size=other.positions.shape)
+    form_of(cells[0])  # imports pymatgen
+    began = time.process_time()
+    first = [form_of(cell) for cell in cells]
+    reduced = time.process_time()
+    second = [form_of(other) for other in others]
+    ready = time.process_time()
+    known = sum(same(a, b) for a, b in zip(first, second, strict=True))
+    equal = time.process_time()
+    confused = sum(same(a, b) for a, b in zip(first[1:], second, strict=False))
+    unequal = time.process_time()
+    each = np.array([reduced - began, equal - ready, unequal - equal]) / len(cells) * 1e3
+    print(
+        f"{len(cells[0])} atoms: {each[0]:.2f} ms to reduce, {each[1]:.2f} ms for the same "
+        f"({known} of {len(cells)} known), {each[2]:.2f} ms for others ({confused} confused)"
     )
 
 

@@ -19,11 +19,12 @@ from stratal.md.relaxation.state import Outcome
 from stratal.md.search.candidate import Origin
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
-from stratal.md.search.starts import STARTS
+from stratal.md.search.starts import FROM_FILE, STARTS
 from stratal.md.structures.similarity import fingerprints
 from stratal.potentials.evaluate import Potential, in_precision
 from stratal.slurm import Shared
 
+NOT_MADE = "not made"
 TRIES = 10  # of an operator, before a random structure takes its place
 
 
@@ -33,7 +34,7 @@ class Order:
 
     number: int
     operator: str  # or the kind of start
-    parents: tuple[Atoms, ...] = ()
+    parents: tuple[Atoms, ...] = ()  # of a start from a file, that structure
     parent_numbers: tuple[int, ...] = ()
     size: int = 0  # atoms, of a start
 
@@ -109,7 +110,7 @@ def breed(
         parents = order.parent_numbers if operator == order.operator else ()
         origins[order.number] = Origin(operator, parents)
     found = [
-        Offspring(order.number, origins[order.number], None, outcome="not made")
+        Offspring(order.number, origins[order.number], None, outcome=NOT_MADE)
         for order, _, atoms in made
         if atoms is None
     ]
@@ -166,7 +167,9 @@ def structure_of(order: Order, breeding: Breeding) -> tuple[str, Atoms | None]:
     limits = breeding.limits
     for attempt in range(TRIES):
         rng = np.random.default_rng([breeding.seed, order.number, attempt])
-        if order.operator in OPERATORS:
+        if order.operator == FROM_FILE:
+            atoms = limits.admitted(order.parents[0])
+        elif order.operator in OPERATORS:
             atoms = OPERATORS[order.operator].function(order.parents, limits, rng)
         else:
             start = STARTS[order.operator].function

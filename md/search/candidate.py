@@ -28,6 +28,7 @@ class Candidate:
     origin: Origin
     n_steps: int = 0  # evaluations of its relaxation
     grade: float = float("nan")  # of extrapolation
+    outside: bool = False  # of the potential's domain: its enthalpy is a guess
 
     @cached_property
     def bare(self) -> Atoms:

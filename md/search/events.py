@@ -31,17 +31,20 @@ class Event(NamedTuple):
 class Events:
     """The file. The first line is the run's hash."""
 
-    def __init__(self, path: str | Path, run: str) -> None:
+    def __init__(self, path: str | Path, run: str, write: bool = True) -> None:
         """Open or begin it.
 
         Args:
             path: the file.
             run: a hash of all that decisions depend on.
+            write: else it is read alone; another process may be writing it.
 
         Raises:
-            InputError: of another run, or not to be written.
+            InputError: of another run, or not to be written; none, to be read.
         """
         self.path = Path(path)
+        if not write and not self.path.is_file():
+            raise InputError(f"{self.path}: no search there. Give the folder of one.")
         lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
         self.waiting: list[object] = []  # to be written
         self.before = [Event(*json.loads(line)) for line in lines[1:]]
@@ -50,6 +53,8 @@ class Events:
                 f"{self.path}: of a search with other settings, another potential or other starts. "
                 f"Give those of that search, or another folder."
             )
+        if not write:
+            return
         whole = sum(len(line) + 1 for line in lines)
         with self.path.open("ab") as file:
             file.truncate(whole)  # what a death left of a line

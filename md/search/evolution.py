@@ -12,12 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from ase import Atoms
 
-from stratal.md.search.breeding import Offspring, Order
+from stratal.md.relaxation.state import Outcome
+from stratal.md.search.breeding import NOT_MADE, Offspring, Order
 from stratal.md.search.candidate import Candidate
+from stratal.md.search.discoveries import Coverage, Discoveries
 from stratal.md.search.population import Population, Verdict
 from stratal.md.search.rates import Rates
+from stratal.md.search.sameness import Sameness
 from stratal.md.search.settings import SearchConfig
+from stratal.md.search.starts import FROM_FILE
+
+ASIDE = "set aside"
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Step:
     parents: tuple[int, ...]
     verdict: Verdict | str  # else how its relaxation ended
     enthalpy: float  # eV/atom; NaN of what is no candidate
+    formula: str = ""  # of the cell
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Evolution:
     config: SearchConfig
     operators: Mapping[str, int]  # that make offspring, and of how many parents
     starts: Sequence[str]  # kinds of starts
+    seeds: Sequence[Atoms] = ()  # from files, relaxed first
     population: Population = field(init=False)
     rates: Rates = field(init=False)
     asked: int = field(init=False, default=0)  # relaxations
@@ -45,10 +54,14 @@ class Evolution:
     last_best: int = field(init=False, default=0)  # relaxations done when the best was found
     steps: list[Step] = field(init=False, default_factory=list)
     outcomes: Counter[str] = field(init=False, default_factory=Counter)
+    ordered: dict[int, str] = field(init=False, default_factory=dict)  # by number, under way
+    gave_up: Counter[str] = field(init=False, default_factory=Counter)  # operators and starts
+    discoveries: Discoveries = field(init=False)
+    aside: list[Candidate] = field(init=False, default_factory=list)
     use: np.ndarray = field(init=False)  # (2,), of slots, as in `Brood`
 
     def __post_init__(self) -> None:
-        config = self.config
+        config, same = self.config, Sameness()
         clusters = config.kind == "cluster"
         self.population = Population(
             config.population * (len(config.sizes) if clusters else 1),
@@ -56,7 +69,9 @@ class Evolution:
             config.similarity,
             variable=config.variable and not clusters,
             niches=clusters,
+            confirm=same,
         )
+        self.discoveries = Discoveries(config.near, config.similarity, same)
         self.rates = Rates(tuple(self.operators))
         self.use = np.zeros(2, int)
 
@@ -64,12 +79,15 @@ class Evolution:
         """What to relax next."""
         count = min(self.config.batch, self.config.relaxations - self.asked)
         orders = tuple(self.order(self.asked + place) for place in range(count))
+        self.ordered |= {order.number: order.operator for order in orders}
         self.asked += count
         return orders
 
     def order(self, number: int) -> Order:
         """A start, or offspring of the best that are known now."""
         config = self.config
+        if number < len(self.seeds):
+            return Order(number, FROM_FILE, (self.seeds[number],), (), len(self.seeds[number]))
         rng = np.random.default_rng([config.seed, number])
         size = int(rng.choice(config.sizes))
         early = number < config.starts or len(self.population.members) < 2
@@ -86,6 +104,8 @@ class Evolution:
         """Take in what came of a batch."""
         for one in found:
             self.done += 1
+            wanted = self.ordered.pop(one.number)
+            self.gave_up[wanted] += wanted != one.origin.operator or one.outcome == NOT_MADE
             verdict: Verdict | str = one.outcome
             enthalpy = float("nan")
             if one.atoms is not None and one.fingerprint is not None:
@@ -97,13 +117,33 @@ class Evolution:
                     origin=one.origin,
                     n_steps=one.n_steps,
                     grade=one.grade,
+                    outside=one.outcome == Outcome.OUTSIDE.label,
                 )
-                verdict, enthalpy = self.population.add(candidate), candidate.by_atom
+                verdict, enthalpy = self.admit(candidate), candidate.by_atom
             if verdict == "new best":
                 self.last_best = self.done
             self.rates.note(one.origin.operator, verdict in ("new", "new best"))
             self.outcomes[verdict] += 1
-            self.steps.append(Step(one.number, *one.origin, verdict, enthalpy))
+            formula = one.atoms.get_chemical_formula() if one.atoms is not None else ""
+            self.steps.append(Step(one.number, *one.origin, verdict, enthalpy, formula))
+
+    def admit(self, candidate: Candidate) -> Verdict | str:
+        """Take a candidate in, or set it aside where its enthalpy is not to be trusted."""
+        if candidate.outside and self.config.outside == "aside":
+            self.aside.append(candidate)
+            return ASIDE
+        known = self.population.variable or self.population.niche_of(candidate) in (
+            self.population.lowest
+        )
+        above = self.population.above(candidate) if known else 0.0
+        self.discoveries.note(candidate, above, self.done)
+        return self.population.add(candidate)
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of what is low has been found."""
+        lowest = [kind.by_atom - self.population.above(kind) for kind in self.discoveries.kinds]
+        return Coverage(self.done, tuple(self.discoveries.low(lowest)))
 
     def is_over(self) -> str:
         """Why it is enough, or nothing."""

@@ -15,11 +15,10 @@ import numpy as np
 
 from stratal.md.search.candidate import Candidate
 from stratal.md.search.lower_hull import LowerHull
-from stratal.md.structures.similarity import similarities
+from stratal.md.search.sameness import Confirm, by_fingerprint_alone, twin_among
 
 Verdict = Literal["new best", "new", "duplicate", "worse"]
 Counts = tuple[tuple[int, int], ...]
-APART = 2e-3  # eV/atom: structures of other energies are no duplicates
 NEAR_BEST = 1e-6  # eV/atom, that a new best is lower
 
 
@@ -32,6 +31,7 @@ class Population:
     alike: float = 0.98  # similarity from which two are duplicates
     variable: bool = False  # over compositions, by distance from the hull
     niches: bool = False  # by numbers of atoms, each for itself
+    confirm: Confirm = by_fingerprint_alone  # whether two that are similar are the same
     members: list[Candidate] = field(default_factory=list)  # the best first
     rediscovered: dict[int, int] = field(default_factory=dict)  # how often, by number
     hull: LowerHull = field(init=False)
@@ -74,18 +74,8 @@ class Population:
 
     def twin_of(self, candidate: Candidate) -> Candidate | None:
         """The member that is the same structure, if there is one."""
-        near = [
-            member
-            for member in self.members
-            if self.may_be_same(member, candidate)
-            and abs(member.by_atom - candidate.by_atom) < APART
-        ]
-        if not near:
-            return None
-        vectors = np.stack([member.fingerprint for member in near])
-        cosines = similarities(candidate.fingerprint[None], vectors)[0]
-        best = int(cosines.argmax())
-        return near[best] if cosines[best] > self.alike else None
+        near = [member for member in self.members if self.may_be_same(member, candidate)]
+        return twin_among(candidate, near, self.alike, self.confirm)
 
     def may_be_same(self, first: Candidate, second: Candidate) -> bool:
         """Whether they have the same atoms; a crystal may be repeated."""

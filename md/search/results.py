@@ -8,38 +8,70 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
 
 from stratal.errors import InputError
-from stratal.files import write_frames, write_json, write_structures
+from stratal.files import atomic_path, write_frames, write_json, write_structures
 from stratal.files.hdf5 import write_hdf5
-from stratal.md.properties.hull import hull_figure, hull_of
 from stratal.md.search.candidate import Candidate
 from stratal.md.search.evolution import Evolution
-from stratal.md.structures.crystal_symmetry import space_group
-from stratal.report import Report
-from stratal.report.search import (
-    enthalpy_figure,
-    second_difference_figure,
-    structure_figure,
-    success_figure,
-)
+from stratal.md.search.final import NO_GROUP, Ending, Finalist, groups_of
+from stratal.md.search.report import report_of
+from stratal.md.structures.crystal_symmetry import standard_cell
 
-TOLERANCES = (1e-3, 1e-2, 1e-1)  # Å, at which symmetry is looked for
-SHOWN = 6  # structures with pictures
 ROWS = 20  # candidates in tables, and all of the best
 
 
-def write_results(folder: Path, evolution: Evolution, reason: str) -> None:
-    """Write ``best.extxyz``, CIF files, ``search.h5``, ``search.json``, ``report.html``."""
+def write_results(
+    folder: Path, evolution: Evolution, reason: str, ending: Ending | None = None
+) -> None:
+    """Write structures, ``search.h5``, ``search.json`` and ``report.html``.
+
+    Args:
+        folder: of the search.
+        evolution: as it ended, or stands.
+        reason: why it stopped; nothing: not over yet.
+        ending: what was made of the best candidates.
+    """
+    ending = ending or Ending()
     members = in_order(evolution)
-    write_frames(folder / "best.extxyz", [described(evolution, member) for member in members])
-    for place, member in enumerate(evolution.population.best()[:SHOWN]):
-        if member.atoms.pbc.all():
-            write_structures(folder / f"best-{place + 1}.cif", [member.atoms])
+    put(folder / "best.extxyz", [described(evolution, member) for member in members])
+    put(folder / "final.extxyz", [as_frame(finalist) for finalist in ending.finalists])
+    put(folder / "aside.extxyz", [described(evolution, candidate) for candidate in ending.aside])
+    put(folder / "labelled.extxyz", list(ending.labelled))
+    for old in folder.glob("final-*.cif"):
+        old.unlink()
+    for place, finalist in enumerate(ending.finalists):
+        best = finalist.atoms if finalist.taught is None else finalist.taught
+        if best.pbc.all():
+            name = f"final-{place + 1}-{best.symbols.formula.reduce()[0]}.cif"
+            write_cif(folder / name, best)
     write_hdf5(folder / "search.h5", lineage(evolution), {}, "search")
-    write_json(folder / "search.json", summary(evolution, reason))
-    report_of(evolution, reason).write(folder / "report.html")
+    content = summary(evolution, reason, ending)
+    write_json(folder / "search.json", content)
+    report_of(evolution, content, ending).write(folder / "report.html")
+
+
+def put(path: Path, frames: list[Atoms]) -> None:
+    """Write frames; without any there is no file."""
+    if frames:
+        write_frames(path, frames)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_cif(path: Path, crystal: Atoms) -> None:
+    """The conventional cell with its space group's operations, as far as there is one."""
+    from pymatgen.core import Structure
+    from pymatgen.io.cif import CifWriter
+
+    try:
+        cell = standard_cell(crystal, primitive=False)
+    except InputError:
+        write_structures(path, [crystal])
+        return
+    structure = Structure(cell.cell.array, list(cell.symbols), cell.get_scaled_positions())
+    with atomic_path(path) as temporary:
+        temporary.write_text(str(CifWriter(structure, symprec=1e-3)))
 
 
 def described(evolution: Evolution, member: Candidate) -> Atoms:
@@ -51,8 +83,31 @@ def described(evolution: Evolution, member: Candidate) -> Atoms:
         "enthalpy_per_atom": member.by_atom,
         "above": evolution.population.above(member),
         "operator": member.origin.operator,
-        "rediscovered": evolution.population.rediscovered.get(member.number, 0),
+        "rediscovered": evolution.discoveries.again(member),
+        "outside": member.outside,
     }
+    if np.isfinite(member.grade):
+        atoms.info["grade"] = member.grade
+    return atoms
+
+
+def as_frame(finalist: Finalist) -> Atoms:
+    """A finalist at its minimum, of the teacher where there is one."""
+    best = finalist.atoms if finalist.taught is None else finalist.taught
+    atoms = best.copy()
+    atoms.calc = best.calc
+    atoms.info |= {
+        "number": finalist.number,
+        "enthalpy_per_atom": finalist.enthalpy,
+        "above": finalist.above,
+        "space_group": finalist.group,
+        "operator": finalist.candidate.origin.operator,
+    }
+    if finalist.taught is not None:
+        atoms.info |= {
+            "teacher_enthalpy_per_atom": finalist.taught_enthalpy,
+            "teacher_above": finalist.taught_above,
+        }
     return atoms
 
 
@@ -78,21 +133,36 @@ def lineage(evolution: Evolution) -> dict[str, Any]:
         "operator": [step.operator for step in steps],
         "parents": np.array(parents, np.int64).reshape(-1, 2),
         "verdict": [step.verdict for step in steps],
+        "formula": [step.formula for step in steps],
         "enthalpy_per_atom": np.array([step.enthalpy for step in steps]),
     }
 
 
-def summary(evolution: Evolution, reason: str) -> dict[str, Any]:
+def summary(evolution: Evolution, reason: str, ending: Ending) -> dict[str, Any]:
     """The search for machines."""
+    coverage = evolution.coverage
     return {
         "stopped_by": reason,
         "relaxations": evolution.done,
         "outcomes": dict(evolution.outcomes),
         "best": [row_of(evolution, member) for member in shown(evolution)],
         "operators": operators(evolution),
-        "chance_missed": chance_missed(evolution),
+        "chance_missed": coverage.chance_missed,
+        "low_structures": {
+            "within_eV_per_atom": evolution.config.near,
+            "found": coverage.found,
+            "expected": coverage.expected,
+        },
         "slots_busy": slots_busy(evolution),
         "second_differences_eV": {str(n): value for n, value in second_differences(evolution)},
+        "aside": {
+            "relaxations": len(evolution.aside),
+            "structures": len(ending.aside),
+            "labelled": len(ending.labelled),
+        },
+        "final": [final_row(finalist) for finalist in ending.finalists],
+        "teacher": ending.teacher,
+        "failures": list(ending.failures),
     }
 
 
@@ -104,44 +174,60 @@ def row_of(evolution: Evolution, member: Candidate) -> dict[str, Any]:
         "space_group": symmetry_of(member.atoms),
         "enthalpy_eV": member.enthalpy,
         "enthalpy_eV_per_atom": member.by_atom,
-        "above_eV_per_atom": evolution.population.above(member),
+        # Rounding may fall below the hull.
+        "above_eV_per_atom": max(0.0, evolution.population.above(member)),
         "made_by": member.origin.operator,
         "parents": list(member.origin.parents),
-        "found_again": evolution.population.rediscovered.get(member.number, 0),
+        "found_again": evolution.discoveries.again(member),
+        "outside": member.outside,
+    }
+
+
+def final_row(finalist: Finalist) -> dict[str, Any]:
+    """A finalist in a few words; null where the teacher did not tell."""
+    known = finalist.taught is not None
+    return {
+        "number": finalist.number,
+        "formula": finalist.atoms.get_chemical_formula(),
+        "space_group": finalist.group,
+        "enthalpy_eV_per_atom": finalist.enthalpy,
+        "above_eV_per_atom": max(0.0, finalist.above),
+        "teacher_enthalpy_eV_per_atom": finalist.taught_enthalpy if known else None,
+        "teacher_above_eV_per_atom": max(0.0, finalist.taught_above) if known else None,
+        "teacher_space_group": finalist.taught.info.get("space_group", NO_GROUP)
+        if finalist.taught is not None
+        else None,
+        "merged": list(finalist.merged),
     }
 
 
 def symmetry_of(atoms: Atoms) -> str:
     """The highest space group within some tolerances; a dash where there is none."""
-    best = ("–", 0)
-    for tolerance in TOLERANCES:
-        try:
-            found = space_group(atoms, tolerance)
-        except InputError:
-            continue
-        if found.number > best[1]:
-            best = (f"{found.symbol} ({found.number})", found.number)
-    return best[0]
+    if not atoms.pbc.all():
+        return NO_GROUP
+    return max((name for _, name in groups_of(atoms)), key=number_in, default=NO_GROUP)
+
+
+def number_in(name: str) -> int:
+    """Of a space group's name.
+
+    >>> number_in("Pm-3m (221)")
+    221
+    """
+    return int(name[name.index("(") + 1 : -1])
 
 
 def operators(evolution: Evolution) -> dict[str, dict[str, int]]:
-    """How many structures each operator or start made, and how many of them lived."""
+    """How many structures each operator or start made, how many lived, how often it gave up."""
     made = Counter(step.operator for step in evolution.steps)
     lived = Counter(
         step.operator for step in evolution.steps if step.verdict in ("new", "new best")
     )
-    return {name: {"made": count, "lived": lived[name]} for name, count in made.most_common()}
-
-
-def chance_missed(evolution: Evolution) -> float:
-    """Of the good structures that there are, the part not seen yet, estimated.
-
-    Good's estimate: the part of all discoveries of members that were of members found only once.
-    I. J. Good, Biometrika 40, 237 (1953).
-    """
-    population = evolution.population
-    times = [1 + population.rediscovered.get(member.number, 0) for member in population.members]
-    return sum(count == 1 for count in times) / max(1, sum(times))
+    gave_up = +evolution.gave_up
+    return {
+        name: {"made": made[name], "lived": lived[name], "gave_up": gave_up[name]}
+        for name, _ in (made + gave_up).most_common()
+    }
 
 
 def slots_busy(evolution: Evolution) -> float:
@@ -166,86 +252,3 @@ def second_differences(evolution: Evolution) -> list[tuple[int, float]]:
         for n in config.sizes
         if {n - step, n, n + step} <= set(lowest)
     ]
-
-
-def report_of(evolution: Evolution, reason: str) -> Report:
-    """One page."""
-    population, config = evolution.population, evolution.config
-    symbols = [chemical_symbols[z] for z in population.elements]
-    report = Report(f"Search: {config.formula or '-'.join(symbols)}")
-    section = report.section("Summary")
-    section.metrics(
-        {
-            "stopped by": reason,
-            "relaxations": evolution.done,
-            "candidates": len(population.members),
-            "chance that something was missed": f"{chance_missed(evolution):.2f}",
-        }
-    )
-    section.text(
-        "The chance is Good's: the part of all discoveries that were of candidates found once."
-    )
-    rows = [row_of(evolution, member) for member in shown(evolution)]
-    report.section("Candidates").table(
-        [
-            "number",
-            "formula",
-            "space group",
-            "eV",
-            "eV/atom",
-            "above, meV/atom",
-            "made by",
-            "found again",
-        ],
-        [
-            [
-                row["number"],
-                row["formula"],
-                row["space_group"],
-                f"{row['enthalpy_eV']:.5f}",
-                f"{row['enthalpy_eV_per_atom']:.5f}",
-                f"{1e3 * row['above_eV_per_atom']:.1f}",
-                row["made_by"],
-                row["found_again"],
-            ]
-            for row in rows
-        ],
-    )
-    add_hull(report, evolution)
-    add_sizes(report, evolution)
-    course = report.section("Course")
-    course.figure(enthalpy_figure(evolution.steps), "Enthalpies of candidates as they came.")
-    course.figure(success_figure(operators(evolution)), "What operators and starts made.")
-    pictures = report.section("Structures")
-    several = population.variable or population.niches
-    for member in population.best()[:SHOWN] if several else population.members[:SHOWN]:
-        name = f"{member.number}: {member.atoms.get_chemical_formula()}"
-        pictures.figure(structure_figure(member.atoms), name)
-    return report
-
-
-def add_hull(report: Report, evolution: Evolution) -> None:
-    """The convex hull, where all elements are among the candidates."""
-    population = evolution.population
-    if not population.variable or len(population.elements) > 3:
-        return
-    try:
-        hull = hull_of(
-            [member.atoms for member in population.members],
-            [member.enthalpy for member in population.members],
-        )
-    except InputError as error:
-        report.section("Hull").text(str(error))
-        return
-    report.section("Hull").figure(hull_figure(hull), "Convex hull of the candidates.")
-
-
-def add_sizes(report: Report, evolution: Evolution) -> None:
-    """How stable clusters are beside those of neighboring sizes."""
-    if differences := second_differences(evolution):
-        sizes, energies = zip(*differences, strict=True)
-        report.section("Sizes").figure(
-            second_difference_figure(sizes, energies),
-            "Second differences of the lowest energies: large where a size is more stable than "
-            "its neighbors.",
-        )

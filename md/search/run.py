@@ -30,8 +30,10 @@ from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
 from stratal.md.search.population import Population
+from stratal.md.search.reader import JournalReader
+from stratal.md.search.room import limits_of
 from stratal.md.search.settings import SearchConfig
-from stratal.md.search.starts import STARTS
+from stratal.md.search.starts import STARTS, starts_from_files
 from stratal.potentials.evaluate import Potential
 from stratal.progress import Progress
 from stratal.slurm import Executor, Folder, Journal, Shared, Task, perform
@@ -40,6 +42,10 @@ from stratal.slurm.executor import Serial
 EXAMPLES = 48  # starts by which the size of slots is chosen
 ELONGATED = 1.5  # times as many images, for cells that grow thin
 DENSER = 1.3  # times as dense as these, slots still hold a structure
+IMPOSSIBLE = 3  # of these that cannot be made, before one is: none can
+EVENTS = "events.jsonl"
+# Settings that change only what is made of a search, or that count by what they lead to.
+AFTERWARDS = ("near", "finalists", "final_fmax", "teacher_fmax", "labels", "start_files")
 CELLS: dict[str, CellMode] = {"crystal": "free", "film": "plane", "cluster": "fixed"}
 
 
@@ -48,7 +54,7 @@ class Found:
     """How a search ended."""
 
     evolution: Evolution
-    reason: str  # why it stopped: budget, target, stagnation
+    reason: str  # why it stopped: budget, target, stagnation; nothing: not over yet
 
     @property
     def population(self) -> Population:
@@ -77,17 +83,13 @@ def search(
         Stopped: a signal asked to; run again to go on.
     """
     folder = Path(folder)
-    limits = limits or limits_of(config)
-    settings = repr(sorted(asdict(config).items()))
-    run = digest({"potential": leaves_of(potential), "settings": settings, "limits": repr(limits)})
+    evolution, breeding, run = plan_of(config, potential, limits)
     with Journal(folder, run) as journal:
-        evolution = Evolution(config, operators_for(config), starts_for(config))
-        breeding = breeding_for(config, potential, limits, evolution)
         executor = executor or Serial()
         behind = 1 if executor.window == 1 else 0
         shared = Shared.of(potential, journal.folder)
         loop = Loop(evolution, breeding, shared, journal, behind)
-        loop.go_on(Events(folder / "events.jsonl", run))
+        loop.go_on(Events(folder / EVENTS, run))
         outcomes = perform(
             loop.tasks(),
             journal,
@@ -105,6 +107,32 @@ def search(
         loop.take_in()
         loop.events.write()
     return Found(evolution, evolution.is_over())
+
+
+def so_far(
+    config: SearchConfig, potential: Potential, folder: str | Path, limits: Limits | None = None
+) -> Found:
+    """What a search has found that runs elsewhere, was killed or is done; changes nothing.
+
+    Args:
+        config: of that search.
+        potential: alike.
+        folder: alike.
+        limits: alike.
+
+    Raises:
+        InputError: no search there, or another.
+    """
+    folder = Path(folder)
+    evolution, breeding, run = plan_of(config, potential, limits)
+    events = Events(folder / EVENTS, run, write=False)
+    with JournalReader(folder) as journal:
+        shared = Shared.of(potential, folder)
+        loop = Loop(evolution, breeding, shared, journal, reads_only=True)
+        loop.go_on(events)
+        loop.take_in()
+    is_over = not loop.pending and not loop.under_way
+    return Found(evolution, evolution.is_over() if is_over else "")
 
 
 def notes(evolution: Evolution, executor: Executor, n_under_way: int) -> dict[str, str]:
@@ -131,8 +159,9 @@ class Loop:
         evolution: Evolution,
         breeding: Breeding,
         potential: Shared,
-        journal: Journal,
+        journal: Journal | JournalReader,
         behind: int = 0,
+        reads_only: bool = False,
     ) -> None:
         """Nothing is asked for yet.
 
@@ -143,9 +172,11 @@ class Loop:
             journal: of the run.
             behind: batches; how far what is decided lags behind what is asked; 0: as little as
                 it can, in whatever order they are done.
+            reads_only: another process may do the work: nothing is put away.
         """
         self.evolution, self.breeding = evolution, breeding
         self.potential, self.journal, self.behind = potential, journal, behind
+        self.reads_only = reads_only
         self.folder = Folder(str(journal.folder.resolve()))
         self.pending: dict[int, Task] = {}  # by number of the batch
         self.numbers: dict[str, int] = {}  # of the batch, by task
@@ -229,7 +260,7 @@ class Loop:
     def end(self, batch: int, task: str, found: Brood) -> None:
         """Nothing of a batch is needed any more, but what it found."""
         del self.numbers[task], self.pending[batch]
-        if digest := self.of_batch.pop(batch, ""):
+        if (digest := self.of_batch.pop(batch, "")) and not self.reads_only:
             Path(Shared.kept(digest, self.journal.folder).path).unlink(missing_ok=True)
         self.results[batch] = found
         self.n_relaxed += len(found.offspring)
@@ -240,9 +271,24 @@ class Loop:
         return len(self.pending)
 
 
-def limits_of(config: SearchConfig) -> Limits:
-    """What the settings say of structures."""
-    return Limits.of(config.numbers, config.kind, n_atoms=config.n_atoms, formula=config.counts)
+def plan_of(
+    config: SearchConfig, potential: Potential, limits: Limits | None
+) -> tuple[Evolution, Breeding, str]:
+    """A search before its first step, and a hash of all that its decisions depend on."""
+    limits = limits or limits_of(config)
+    seeds = starts_from_files(config.start_files, limits)
+    evolution = Evolution(config, operators_for(config), starts_for(config), seeds)
+    settings = {key: own for key, own in asdict(config).items() if key not in AFTERWARDS}
+    tree = {
+        "potential": leaves_of(potential),
+        "settings": repr(sorted(settings.items())),
+        "limits": repr(limits),
+        "starts": {
+            str(number): {"numbers": a.numbers, "positions": a.positions, "cell": a.cell.array}
+            for number, a in enumerate(seeds)
+        },
+    }
+    return evolution, breeding_for(config, potential, limits, evolution), digest(tree)
 
 
 def starts_for(config: SearchConfig) -> tuple[str, ...]:
@@ -307,7 +353,14 @@ def slots_for(
         size = max(config.sizes) if number % 2 else min(config.sizes)
         order = Order(number, evolution.starts[number // 2 % len(evolution.starts)], size=size)
         atoms = structure_of(order, breeding)[1]
-        if atoms is not None:
+        if atoms is None:
+            if number + 1 >= IMPOSSIBLE and not entries:
+                raise InputError(
+                    f"search: none of {number + 1} starts of {max(config.sizes)} atoms could be "
+                    f"made. Give shorter distances in search.closest, a larger "
+                    f"search.volume_per_atom, or other kinds in search.start_from."
+                )
+        else:
             if atoms.pbc.all():
                 atoms.set_cell(atoms.cell.array / DENSER ** (1 / 3), scale_atoms=True)
             entries.append(Entry.of(number, atoms, potential.elements, breeding.relax.cell))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ase import Atoms
@@ -12,7 +12,21 @@ from ase.units import GPa
 from stratal.errors import InputError
 
 Kind = Literal["crystal", "film", "cluster"]
+Outside = Literal["flag", "aside"]
 KINDS = ("crystal", "film", "cluster")
+POSITIVE = (
+    "population",
+    "starts",
+    "relaxations",
+    "batch",
+    "fmax",
+    "max_steps",
+    "near",
+    "finalists",
+    "final_fmax",
+    "teacher_fmax",
+    "labels",
+)
 
 
 @dataclass(frozen=True)
@@ -24,10 +38,15 @@ class SearchConfig:
     n_atoms: tuple[int, int] = (2, 8)  # of a structure, fewest and most
     kind: Kind = "crystal"
     pressure_gpa: float = 0.0
+    # Å, of two atoms, by pair such as Cu-Pd; by default 0.7 of the sum of their covalent radii.
+    closest: dict[str, float] = field(default_factory=dict)
+    # Å³ that starts have, of every atom or by element; by default as in the elements' crystals.
+    volume_per_atom: float | dict[str, float] | None = None
     population: int = 30  # candidates that have offspring; of clusters, for each size
     starts: int = 60  # structures before the first offspring
     start_from: tuple[str, ...] = ()  # kinds of starts; all that there are for such structures
     operators: tuple[str, ...] = ()  # likewise
+    start_files: tuple[str, ...] = ()  # of structures that are relaxed before all others
     newcomers: float = 0.1  # part of all that is later not offspring either
     relaxations: int = 2000  # budget
     stagnation: int = 0  # stop after so many without a new best; 0: never
@@ -36,7 +55,16 @@ class SearchConfig:
     fmax: float = 0.01  # eV/Å
     max_steps: int = 400  # evaluations of a relaxation
     similarity: float = 0.98  # from which two structures are the same
+    # Minima outside the potential's domain are set aside by default: an enthalpy that is a guess,
+    # and too low, would be the parent of all that follows, and a corner of the hull.
+    outside: Outside = "aside"
     seed: int = 0
+    # What follows does not change the search, only what is made of it.
+    near: float = 0.03  # eV/atom above the lowest or the hull, up to which structures are low
+    finalists: int = 20  # low structures that are relaxed once more, at most
+    final_fmax: float = 1e-3  # eV/Å, of these
+    teacher_fmax: float = 0.01  # eV/Å, of the same by a teacher
+    labels: int = 100  # structures set aside that a teacher labels, at most
 
     def __post_init__(self) -> None:
         for symbol in self.elements:
@@ -44,7 +72,7 @@ class SearchConfig:
                 raise InputError(f"search.elements: {symbol!r} is no element. Give symbols, as Cu.")
         if not self.elements or len(set(self.elements)) != len(self.elements):
             raise InputError(f"search.elements = {self.elements}: give each element once.")
-        for key in ("population", "starts", "relaxations", "batch", "fmax", "max_steps"):
+        for key in POSITIVE:
             if not getattr(self, key) > 0:
                 raise InputError(f"search.{key} = {getattr(self, key)}: give a number above 0.")
         fewest, most = self.n_atoms
@@ -52,13 +80,36 @@ class SearchConfig:
             raise InputError(f"search.n_atoms = {self.n_atoms}: give the fewest and the most.")
         if self.kind not in KINDS:
             raise InputError(f"search.kind = {self.kind!r}: give one of {', '.join(KINDS)}.")
+        if self.outside not in ("flag", "aside"):
+            raise InputError(f"search.outside = {self.outside!r}: give flag or aside.")
         if not 0 <= self.newcomers <= 1 or not 0 < self.similarity <= 1:
             raise InputError(
                 f"search.newcomers = {self.newcomers}, similarity = {self.similarity}: give parts "
                 f"between 0 and 1."
             )
+        self.check_room()
         if self.formula:
             self.check_formula()
+
+    def check_room(self) -> None:
+        """Distances and volumes are lengths and volumes, of elements that are searched."""
+        for pair, length in self.closest.items():
+            if len(found := pair.split("-")) != 2 or not set(found) <= set(self.elements):
+                raise InputError(
+                    f"search.closest: {pair!r} is no pair of {', '.join(self.elements)}. Give one "
+                    f"such as {self.elements[0]}-{self.elements[-1]}."
+                )
+            if not length > 0:
+                raise InputError(f"search.closest: {pair} = {length} Å: give a length above 0.")
+        volumes = self.volume_per_atom
+        if isinstance(volumes, dict) and (foreign := set(volumes) - set(self.elements)):
+            raise InputError(
+                f"search.volume_per_atom: {min(foreign)} is not searched. Give volumes of "
+                f"{', '.join(self.elements)}."
+            )
+        given = volumes.values() if isinstance(volumes, dict) else [volumes]
+        if any(volume is not None and not volume > 0 for volume in given):
+            raise InputError(f"search.volume_per_atom = {volumes}: give volumes above 0, in Å³.")
 
     def check_formula(self) -> None:
         """Its elements are those given, and multiples of it have the numbers of atoms asked for."""

@@ -11,18 +11,27 @@ from stratal.files import read_frames
 from stratal.files.hdf5 import read_hdf5
 from stratal.report import Report
 
+SETTINGS = """[search]
+potential = "emt"
+elements = ["Cu", "Au"]
+n_atoms = [1, 2]
+relaxations = 20
+starts = 12
+batch = 4
+fmax = 0.05
+near = 0.2
+"""
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(word) for word in arguments], catch_exceptions=False)
 
 
-def test_search_writes_structures_lineage_and_a_page(tmp_path):
-    settings, folder = tmp_path / "cuau.toml", tmp_path / "run"
-    settings.write_text(
-        '[search]\nelements = ["Cu", "Au"]\nn_atoms = [1, 2]\nrelaxations = 20\nstarts = 12\n'
-        "batch = 4\nfmax = 0.05\n"
-    )
-    done = run("search", settings, "--potential", "emt", "-o", folder)
+def test_search_writes_structures_lineage_and_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings, folder = tmp_path / "cuau.toml", tmp_path / "cuau"
+    settings.write_text(SETTINGS)
+    done = run("search", settings, "--teacher", "emt")
     assert done.exit_code == 0 and "20 relaxations, stopped by budget" in done.output
     best = read_frames(folder / "best.extxyz")
     assert best[0].info["above"] <= best[-1].info["above"]
@@ -32,14 +41,54 @@ def test_search_writes_structures_lineage_and_a_page(tmp_path):
     content = json.loads((folder / "search.json").read_text())
     assert content["stopped_by"] == "budget" and sum(content["outcomes"].values()) == 20
     assert content["best"][0]["space_group"] != "–"
-    assert any(folder.glob("best-*.cif"))
+    assert content["final"] and content["teacher"] == "emt"
+    final = read_frames(folder / "final.extxyz")
+    assert len(list(folder.glob("final-*.cif"))) == len(final) == len(content["final"])
     titles = [section.title for section in Report.open(folder / "report.html").sections]
-    assert titles[0] == "Summary" and "Course" in titles
-    again = run("search", settings, "--potential", "emt", "-o", folder)
-    assert again.exit_code == 0  # all is in the journal
-    assert json.loads((folder / "search.json").read_text()) == content
+    expected = ["Summary", "Final candidates", "Candidates", "Hull", "Course"]
+    assert titles == [*expected, "Was something missed?", "Lineage", "Structures"]
+    with pytest.raises(InputError, match="--resume"):
+        run("search", settings)
+    for option in ("--resume", "--report"):  # all is in the folder
+        assert run("search", settings, "--teacher", "emt", option).exit_code == 0
+        assert json.loads((folder / "search.json").read_text()) == content
     with pytest.raises(InputError, match=r"journal|other settings|another run"):
-        run("search", settings, "--potential", "emt", "-o", folder, "--seed", 3)
-    settings.write_text("[search]\nelements = []\n")
-    with pytest.raises(InputError, match="each element once"):
-        run("search", settings, "--potential", "emt", "-o", tmp_path / "other")
+        run("search", settings, "--resume", "--seed", 3)
+    settings.write_text(SETTINGS.replace("near = 0.2", "near = 0.01"))
+    assert run("search", settings, "--report").exit_code == 0  # another view of the same search
+    assert json.loads((folder / "search.json").read_text())["relaxations"] == 20
+
+
+def test_wrong_settings_end_in_a_sentence(tmp_path):
+    settings = tmp_path / "wrong.toml"
+    for content, message in (
+        ('elements = []\npotential = "emt"', "each element once"),
+        ('elements = ["Cu"]', "no potential. Give --potential"),
+        ('elements = ["Cu"]\npotential = "nowhere"', "nowhere: no such folder"),
+        ('elements = ["Cu"]\npotential = "emt"\ncolour = 1', "'colour' is not known"),
+        ('elements = ["Cu"]\npotential = "emt"\nstart_files = ["none.cif"]', "none.cif: no such"),
+        ('elements = ["Cu"]\npotential = "emt"\nclosest = {"Cu-Cu" = 3.0}', "spheres fill up to"),
+        ('elements = ["Cu"]\npotential = "emt"\nstart_from = ["magic"]', "'magic' is not known"),
+    ):
+        settings.write_text(f"[search]\n{content}\n")
+        with pytest.raises(InputError, match=message):
+            run("search", settings, "-o", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    settings.write_text('[search]\nelements = ["Cu"]\npotential = "emt"\n')
+    with pytest.raises(InputError, match="no search there"):
+        run("search", settings, "--report", "-o", tmp_path / "run")
+
+
+def test_paths_in_settings_are_relative_to_their_file(tmp_path, monkeypatch):
+    from stratal.md.search.file import read_settings
+
+    (tmp_path / "deep").mkdir()
+    settings = tmp_path / "deep" / "cu.toml"
+    settings.write_text(
+        '[search]\nelements = ["Cu"]\npotential = "emt"\nstart_files = ["a.extxyz"]\n'
+        'teacher = "lj"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    found = read_settings(settings, {"seed": 5, "outside": None})
+    assert found.config.start_files == (str(tmp_path / "deep" / "a.extxyz"),)
+    assert found.config.seed == 5 and found.teacher and found.teacher.name == "lj"

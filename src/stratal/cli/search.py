@@ -10,10 +10,30 @@ import typer
 
 def search(
     settings: Annotated[Path, typer.Argument(help="TOML file with a table [search]")],
-    potential: Annotated[str, typer.Option(help="library of strata, or emt")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="folder of the search")],
+    potential: Annotated[
+        str | None, typer.Option(help="library of strata, or emt; else the settings' potential")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="folder of the search [the settings' name]"),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="relaxes the best once more and labels what was set aside: library, emt, ASE's "
+            "name or module:factory of a calculator"
+        ),
+    ] = None,
+    options: Annotated[str, typer.Option(help="of the teacher, as JSON")] = "{}",
     relaxations: Annotated[int | None, typer.Option(help="budget")] = None,
     seed: Annotated[int | None, typer.Option(help="of random numbers")] = None,
+    outside: Annotated[
+        str | None, typer.Option(help="what lies outside the domain: aside or flag [aside]")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="go on with a search that was cut short")] = False,
+    report: Annotated[
+        bool, typer.Option(help="only write results of what there is, also while it runs")
+    ] = False,
     executor: Annotated[
         str | None, typer.Option(help="serial, mpi or dask; by default what it runs in")
     ] = None,
@@ -23,24 +43,19 @@ def search(
     Example: stratal search cupd.toml --potential lib -o cupd
 
     At a formula, or over all compositions of the elements. Works on MPI ranks too (mpiexec -n 17
-    stratal search ...). Run again in the same folder, it goes on where it was. Writes
-    best.extxyz, CIF files, search.h5, search.json, report.html.
+    stratal search ...). Writes best.extxyz, final.extxyz, CIF files, aside.extxyz, search.h5,
+    search.json, report.html.
     """
-    from stratal.files.settings import settings_of
-    from stratal.md.search.results import write_results
-    from stratal.md.search.run import search as searched
-    from stratal.md.search.settings import SearchConfig
-    from stratal.potentials.sources import potential_from
-    from stratal.slurm import open_executor
+    from stratal.md.search.file import read_settings, report_file, search_file
 
-    given = {"relaxations": relaxations, "seed": seed}
-    config = settings_of(SearchConfig, "search", settings, given)
-    model = potential_from(potential, config.numbers)
-    with open_executor(executor) as workers:
-        found = searched(config, model, output, workers)
-    write_results(output, found.evolution, found.reason)
-    for member in found.population.best()[:20]:
+    given = {"relaxations": relaxations, "seed": seed, "outside": outside}
+    read = read_settings(settings, given, potential, teacher, options)
+    folder = output or Path(settings.stem)
+    done = report_file(read, folder) if report else search_file(read, folder, resume, executor)
+    for member in done.found.population.best()[:20]:
         typer.echo(f"{member.atoms.get_chemical_formula():12s} {member.by_atom:.5f} eV/atom")
-    typer.echo(
-        f"{found.evolution.done} relaxations, stopped by {found.reason}: {output / 'report.html'}"
-    )
+    count = done.found.evolution.done
+    reason = f"stopped by {done.found.reason}" if done.found.reason else "not over yet"
+    typer.echo(f"{count} relaxations, {reason}: {folder / 'report.html'}")
+    for failure in done.ending.failures:
+        typer.echo(f"{failure}; not by the teacher", err=True)

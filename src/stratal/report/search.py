@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 HIGH = 90.0  # percentile of enthalpies up to which they are shown
 
 
-def enthalpy_figure(steps: Sequence[Any]) -> Figure:
+def enthalpy_figure(values: np.ndarray, label: str = "enthalpy (eV/atom)") -> Figure:
     """Enthalpies against the number of relaxations, and the lowest so far.
 
     Args:
-        steps: each with ``enthalpy`` (eV/atom, NaN of what is no candidate).
+        values: ``(n,)``, eV/atom, NaN of what is no candidate.
+        label: what they are.
     """
     figure, (ax,) = new_figure(width=6.0)
-    values = np.array([step.enthalpy for step in steps])
     known = np.flatnonzero(np.isfinite(values))
     if len(known):
         lowest = np.minimum.accumulate(values[known])
@@ -32,20 +32,102 @@ def enthalpy_figure(steps: Sequence[Any]) -> Figure:
         low, high = lowest[-1], np.percentile(values[known], HIGH)
         margin = 0.05 * max(high - low, 1e-6)
         ax.set_ylim(low - margin, high + margin)
-    ax.set(xlabel="relaxations", ylabel="enthalpy (eV/atom)")
+    ax.set(xlabel="relaxations", ylabel=label)
     return figure
 
 
 def success_figure(operators: Mapping[str, Mapping[str, int]]) -> Figure:
-    """How many structures each operator made, and how many lived."""
+    """How many structures each operator made, how many lived, how often it gave up."""
     figure, (ax,) = new_figure(width=6.0, height=0.6 + 0.3 * max(1, len(operators)))
     names = list(operators)[::-1]
     places = np.arange(len(names))
     ax.barh(places, [operators[name]["made"] for name in names], color="#cccccc", label="made")
     ax.barh(places, [operators[name]["lived"] for name in names], color=PALETTE[0], label="lived")
+    gave_up = [operators[name].get("gave_up", 0) for name in names]
+    if any(gave_up):
+        ax.plot(gave_up, places, "|", color=PALETTE[1], markersize=9, label="gave up")
     ax.set_yticks(places, [name.replace("_", " ") for name in names])
     ax.set_xlabel("structures")
     ax.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def coverage_figure(
+    course: tuple[np.ndarray, np.ndarray, np.ndarray],
+    curve: tuple[np.ndarray, np.ndarray],
+    relaxations: int,
+    expected: float,
+) -> Figure:
+    """Different low structures against relaxations, and the chance that the next is new.
+
+    Args:
+        course: relaxations, structures found, chance of another, as they came.
+        curve: relaxations, and structures that so many find on average.
+        relaxations: that were done; beyond, the curve is extrapolated.
+        expected: structures that there are, by estimate.
+    """
+    figure, (left, right) = new_figure(n_columns=2)
+    done, found, chance = course
+    x, y = curve
+    left.step(done, found, where="post", color="#888888", linewidth=1.0, label="this search")
+    within = x <= relaxations
+    left.plot(x[within], y[within], color=PALETTE[0], linewidth=1.4, label="on average")
+    joined = np.flatnonzero(~within)[:1] - 1  # so that no gap is left
+    beyond = np.concatenate([joined[joined >= 0], np.flatnonzero(~within)])
+    left.plot(x[beyond], y[beyond], "--", color=PALETTE[0], linewidth=1.4, label="extrapolated")
+    left.axhline(expected, color=PALETTE[1], linewidth=0.9, label="there are at least")
+    left.set(xlabel="relaxations", ylabel="different low structures")
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=7, frameon=False, loc="lower right")
+    right.plot(done, chance, color=PALETTE[0], linewidth=1.2)
+    right.set(xlabel="relaxations", ylabel="chance that the next is new", ylim=(0, 1.03))
+    return figure
+
+
+def lineage_figure(
+    words: Mapping[int, str], generations: Mapping[int, int], parents: Mapping[int, Sequence[int]]
+) -> Figure:
+    """A family tree, the candidate on the right, its ancestors to the left.
+
+    Args:
+        words: what stands for each, by number.
+        generations: 0 the candidate, 1 its parents.
+        parents: numbers; those without words are left out.
+    """
+    columns: dict[int, list[int]] = {}
+    for number, generation in generations.items():
+        columns.setdefault(generation, []).append(number)
+    children: dict[int, list[int]] = {}
+    for child, own in parents.items():
+        for parent in own:
+            children.setdefault(parent, []).append(child)
+    n_columns, n_rows = len(columns), max(len(column) for column in columns.values())
+    figure, (ax,) = new_figure(width=max(3.0, 1.75 * n_columns), height=max(1.6, 0.75 * n_rows))
+    heights: dict[int, float] = {}
+    for generation in sorted(columns):
+        beside = {
+            number: float(np.mean([heights[c] for c in children.get(number, []) if c in heights]))
+            if generation
+            else 0.0
+            for number in columns[generation]
+        }
+        ordered = sorted(columns[generation], key=lambda number: (beside[number], number))
+        for place, number in enumerate(ordered):  # evenly, about the middle
+            heights[number] = place - 0.5 * (len(ordered) - 1)
+    for child, own in parents.items():
+        for parent in own:
+            if parent in heights and child in heights:
+                x = [-generations[parent], -generations[child]]
+                ax.plot(x, [heights[parent], heights[child]], color="0.75", linewidth=0.8, zorder=1)
+    for number, height in heights.items():
+        box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "0.6", "linewidth": 0.6}
+        if generations[number] == 0:
+            box |= {"edgecolor": PALETTE[1], "linewidth": 1.2}
+        place = -generations[number], height
+        ax.text(*place, words[number], ha="center", va="center", fontsize=6.5, bbox=box, zorder=2)
+    ax.set_xlim(-max(columns) - 0.55, 0.55)
+    ax.set_ylim(-0.5 * n_rows, 0.5 * n_rows)
+    ax.set_axis_off()
     return figure
 
 
