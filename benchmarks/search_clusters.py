@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 from reference import arguments, machine
+from scipy.stats import binom
 
 KNOWN = {7: -16.505384, 13: -44.326801, 19: -72.659782, 38: -173.928427}
 
@@ -26,19 +27,28 @@ def main() -> None:
     print(machine())
     for size in options.sizes:
         runs = [searched(size, seed, options.budget) for seed in range(options.seeds)]
-        taken = np.array([count for found, count, _ in runs if found])
-        seconds = np.array([second for *_, second in runs])
-        low, middle, high = np.percentile(taken, [25, 50, 75]) if len(taken) else [np.nan] * 3
+        taken = np.array([count for found, count, *_ in runs if found])
+        seconds = np.array([second for *_, second, _ in runs])
+        busy = np.mean([part for *_, part in runs])
+        low, high = interval(taken) if len(taken) else (np.nan, np.nan)
         print(
-            f"LJ{size}: found in {len(taken)} of {options.seeds}; relaxations median {middle:.0f}, "
-            f"quartiles {low:.0f} to {high:.0f}, most {taken.max(initial=0)}; "
-            f"{np.median(seconds):.1f} s each",
+            f"LJ{size}: found in {len(taken)} of {options.seeds}; relaxations median "
+            f"{np.median(taken) if len(taken) else np.nan:.0f} ({low:.0f} to {high:.0f}), most "
+            f"{taken.max(initial=0)}; {np.median(seconds):.1f} s each, "
+            f"{100 * busy:.0f} % of slots busy",
             flush=True,
         )
 
 
-def searched(size: int, seed: int, budget: int) -> tuple[bool, int, float]:
-    """Whether the minimum was found, after how many relaxations, in how long (s)."""
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Where the median lies with 95 %, from ranks: no distribution is assumed."""
+    low = int(binom.ppf(0.025, len(values), 0.5))
+    ordered = np.sort(values)
+    return float(ordered[max(0, low - 1)]), float(ordered[min(len(values) - 1, len(values) - low)])
+
+
+def searched(size: int, seed: int, budget: int) -> tuple[bool, int, float, float]:
+    """Whether the minimum was found, after how many relaxations, in how long (s), slots busy."""
     from stratal.md.search.limits import Limits
     from stratal.md.search.run import search
     from stratal.md.search.settings import SearchConfig
@@ -69,7 +79,9 @@ def searched(size: int, seed: int, budget: int) -> tuple[bool, int, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found = search(config, pairs, folder, limits=limits)
-    return found.reason == "target", found.evolution.done, time.perf_counter() - began
+    moved, possible = found.evolution.use
+    seconds = time.perf_counter() - began
+    return found.reason == "target", found.evolution.done, seconds, moved / possible
 
 
 if __name__ == "__main__":

@@ -42,11 +42,12 @@ def main() -> None:
         )
         for seed in range(options.seeds):
             began = time.perf_counter()
-            found = searched(elements, options.atoms, budget, seed, options.executor)
+            found, busy = searched(elements, options.atoms, budget, seed, options.executor)
             seconds = time.perf_counter() - began
             higher, lower = compare(found, exact, elements)
             print(
-                f"{system} seed {seed}: {budget} relaxations in {seconds:.0f} s; above the "
+                f"{system} seed {seed}: {budget} relaxations in {seconds:.0f} s, {100 * busy:.0f} % of "
+                f"slots busy; above the "
                 f"enumerated hull by at most {1e3 * higher:.2f} meV/atom, below it by at most "
                 f"{1e3 * lower:.2f}: {'agrees' if higher < CLOSE else 'MISSED'}",
                 flush=True,
@@ -78,8 +79,8 @@ def enumerated(elements: tuple[str, ...], most: int) -> list[tuple[Atoms, float]
 
 def searched(
     elements: tuple[str, ...], most: int, budget: int, seed: int, executor: str
-) -> list[tuple[Atoms, float]]:
-    """The candidates of a search, with their energies, eV."""
+) -> tuple[list[tuple[Atoms, float]], float]:
+    """The candidates of a search with their energies, eV, and how busy slots were."""
     from stratal.md.search.run import search
     from stratal.md.search.settings import SearchConfig
     from stratal.slurm import open_executor
@@ -98,7 +99,8 @@ def searched(
     )
     with tempfile.TemporaryDirectory() as folder, open_executor(executor) as workers:
         found = search(config, potential_for(elements), Path(folder), workers)
-    return [(member.atoms, member.enthalpy) for member in found.population.members]
+    moved, possible = found.evolution.use
+    return [(one.atoms, one.enthalpy) for one in found.population.members], moved / possible
 
 
 def compare(
