@@ -46,9 +46,8 @@ def main() -> None:
             seconds = time.perf_counter() - began
             higher, lower = compare(found, exact, elements)
             print(
-                f"{system} seed {seed}: {budget} relaxations in {seconds:.0f} s, {100 * busy:.0f} % of "
-                f"slots busy; above the "
-                f"enumerated hull by at most {1e3 * higher:.2f} meV/atom, below it by at most "
+                f"{system} seed {seed}: {budget} relaxations in {seconds:.0f} s, "
+                f"{100 * busy:.0f} % of slots busy; above the enumerated hull by at most {1e3 * higher:.2f} meV/atom, below it by at most "
                 f"{1e3 * lower:.2f}: {'agrees' if higher < CLOSE else 'MISSED'}",
                 flush=True,
             )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import spglib
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from scipy.optimize import linear_sum_assignment
 
 from stratal.md.search.candidate import Candidate
@@ -23,7 +24,7 @@ from stratal.md.structures.similarity import matcher, similarities
 
 APART = 2e-3  # eV/atom: structures of other enthalpies are no duplicates
 LOOSE = 0.1  # Å, by which atoms may miss their places when a primitive cell is looked for
-NIGGLI = 1e-3  # Å, as in pymatgen
+NIGGLI = (1e-3, 1e-5)  # Å: as in pymatgen, and another for the few cells at which spglib fails
 MOST_KEPT = 1000  # candidates as compared, some kB each
 GAP = 4.0  # Å of vacuum with which films are compared: more would make the matcher more tolerant
 # How far the distances of one atom may differ, in sum over the sum of them and each over the
@@ -104,10 +105,20 @@ def form_of(atoms: Atoms) -> Any:
     atoms = primitive_cell(atoms, LOOSE)
     vectors, numbers = atoms.cell.array, atoms.numbers
     places = atoms.get_scaled_positions()
-    reduced = spglib.niggli_reduce(vectors, NIGGLI)
-    if reduced is not None:  # pymatgen's own takes ten times as long
-        vectors, places = reduced, places @ vectors @ np.linalg.inv(reduced)
-    return Structure(vectors, numbers.tolist(), places % 1.0)
+    reduced = niggli_cell(vectors)
+    return Structure(reduced, numbers.tolist(), places @ vectors @ np.linalg.inv(reduced) % 1.0)
+
+
+def niggli_cell(vectors: np.ndarray) -> np.ndarray:
+    """Niggli's reduced cell, ``(3, 3)``, Å; pymatgen's own takes ten times as long."""
+    for tolerance in NIGGLI:
+        try:
+            reduced = spglib.niggli_reduce(vectors, tolerance)
+        except spglib.SpglibError:  # which versions before 3 tell by None
+            continue
+        if reduced is not None:
+            return reduced
+    return minkowski_reduce(vectors)[0]
 
 
 def with_gap(film: Atoms) -> Atoms:

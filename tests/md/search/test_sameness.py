@@ -6,10 +6,11 @@ from ase import Atoms
 from ase.build import bulk, fcc111, make_supercell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
 from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.sameness import Sameness, form_of, same, twin_among
+from stratal.md.search.sameness import Sameness, form_of, niggli_cell, same, twin_among
 from stratal.md.structures.random_cells import random_cells
 from stratal.md.structures.similarity import fingerprints, similarities
 
@@ -134,3 +135,19 @@ def test_a_twin_is_the_most_similar_that_is_confirmed_and_each_pair_is_compared_
     count = len(compare.known)
     assert twin_among(candidates[3], others, 0.9, compare) is found
     assert len(compare.known) == count
+
+
+def test_a_cell_at_which_spglib_fails_is_reduced():
+    cell = np.array(  # of fcc, at 1e-3 Å
+        [
+            [0.003614577357082789, 0.7802864366363431, -3.6340552069323553],
+            [-0.21387032117520474, -3.5307797752190937, 1.1421114456761121],
+            [-3.1698270624528826, -1.8973517653888563, -0.41094403202929203],
+        ]
+    )
+    reduced = niggli_cell(cell)
+    lengths = np.linalg.norm(reduced, axis=1)
+    assert_allclose(lengths, np.linalg.norm(cell, axis=1).mean(), rtol=0.01)
+    assert_allclose(abs(np.linalg.det(reduced)), abs(np.linalg.det(cell)))
+    change = reduced @ np.linalg.inv(cell)
+    assert_allclose(change, change.round(), atol=1e-9)
