@@ -47,8 +47,9 @@ def main() -> None:
             higher, lower = compare(found, exact, elements)
             print(
                 f"{system} seed {seed}: {budget} relaxations in {seconds:.0f} s, "
-                f"{100 * busy:.0f} % of slots busy; above the enumerated hull by at most {1e3 * higher:.2f} meV/atom, below it by at most "
-                f"{1e3 * lower:.2f}: {'agrees' if higher < CLOSE else 'MISSED'}",
+                f"{100 * busy:.0f} % of slots busy; above the enumerated hull by at most "
+                f"{1e3 * higher:.2f} meV/atom, below it by at most {1e3 * lower:.2f}: "
+                f"{'agrees' if higher < CLOSE else 'MISSED'}",
                 flush=True,
             )
 
