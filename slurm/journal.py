@@ -131,8 +131,17 @@ class Journal:
         return Record(*found) if found else None
 
     def result(self, task: str) -> Any:
-        """The result of a task that is done."""
+        """The result of a task that is done.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
         row = self._database.execute("select value from tasks where id = ?", (task,)).fetchone()
+        if row is None:
+            raise InputError(
+                f"{self.folder / FILE}: no result of task {task}, which is done. Restore the "
+                f"file, or give another folder."
+            )
         return get(self.results, task) if row[0] is None else pickle.loads(row[0])
 
     def write(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stratal.errors import InputError
 from stratal.files.atomic import UNFINISHED, write_bytes
 from stratal.slurm.tasks import SMALL
 
@@ -29,8 +30,19 @@ def put(folder: str | Path, task: str, content: bytes) -> Path:
 
 
 def get(folder: str | Path, task: str) -> Any:
-    """The result that stands in its place."""
-    return pickle.loads(place(folder, task).read_bytes())
+    """The result that stands in its place.
+
+    Raises:
+        InputError: it does not, or is damaged.
+    """
+    path = place(folder, task)
+    try:
+        return pickle.loads(path.read_bytes())
+    except (OSError, pickle.UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"{path}: a result that cannot be read ({error}). Restore the file; else stratal "
+            f"journal repair has its task done again, but a search begins in another folder."
+        ) from None
 
 
 def remains(folder: str | Path) -> Iterator[Path]:

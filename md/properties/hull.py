@@ -80,15 +80,20 @@ def hull_of(
     )
 
 
-def hull_figure(hull: Hull) -> Figure:
+def hull_figure(hull: Hull, quantity: str = "formation energy") -> Figure:
     """Formation energies against composition of two elements, or the triangle of three.
+
+    Args:
+        hull: of two or three elements.
+        quantity: what its energies are, such as enthalpies under pressure.
 
     Raises:
         InputError: another number of elements.
     """
     if len(hull.elements) == 2:
         x, energies = hull.fractions[:, 1], hull.formation_energies
-        return binary_hull_figure(x, energies, hull.stable, hull.formulas, hull.elements[1])
+        corner = hull.elements[1]
+        return binary_hull_figure(x, energies, hull.stable, hull.formulas, corner, quantity)
     if len(hull.elements) == 3:
         return ternary_hull_figure(
             hull.fractions, hull.above_hull, hull.facets, hull.formulas, hull.elements

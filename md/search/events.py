@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from stratal.errors import InputError
 
@@ -26,6 +26,7 @@ class Event(NamedTuple):
     what: What
     batch: int
     known: int = 0  # of a batch that was asked for: how many before it had been taken in
+    count: int = 0  # likewise: structures that it makes; a larger budget does not change it
 
 
 class Events:
@@ -47,8 +48,8 @@ class Events:
             raise InputError(f"{self.path}: no search there. Give the folder of one.")
         lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
         self.waiting: list[object] = []  # to be written
-        self.before = [Event(*json.loads(line)) for line in lines[1:]]
-        if lines and json.loads(lines[0]) != run:
+        of, self.before = self.read(lines)
+        if lines and of != run:
             raise InputError(
                 f"{self.path}: of a search with other settings, another potential or other starts. "
                 f"Give those of that search, or another folder."
@@ -62,13 +63,31 @@ class Events:
             self.waiting.append(run)
             self.write()
 
+    def read(self, lines: Sequence[bytes]) -> tuple[object, list[Event]]:
+        """The run's hash and what happened.
+
+        Raises:
+            InputError: names the first line that is neither.
+        """
+        values: list[Any] = []
+        for number, line in enumerate(lines):
+            try:
+                value = json.loads(line)
+                values.append(Event(*value) if number else value)
+            except (ValueError, TypeError):
+                raise InputError(
+                    f"{self.path}, line {number + 1}: damaged; expected what happened, such as "
+                    f'["asked", 0, 0, 8]. Restore the file, or give another folder.'
+                ) from None
+        return (values[0] if values else None), values[1:]
+
     def __iter__(self) -> Iterator[Event]:
         """What was there when it was opened."""
         return iter(self.before)
 
-    def add(self, what: What, batch: int, known: int = 0) -> None:
+    def add(self, what: What, batch: int, known: int = 0, count: int = 0) -> None:
         """One more; it is written with those that follow."""
-        self.waiting.append([what, batch, known])
+        self.waiting.append([what, batch, known, count])
 
     def write(self) -> None:
         """Put all that were added on the disk; one call for many, since it is slow.

@@ -75,9 +75,13 @@ class Evolution:
         self.rates = Rates(tuple(self.operators))
         self.use = np.zeros(2, int)
 
-    def next_batch(self) -> tuple[Order, ...]:
+    def wanted(self) -> int:
+        """Structures that the next batch is to make; 0 once it is enough."""
+        left = self.config.relaxations - self.asked
+        return 0 if self.is_over() else min(self.config.batch, left)
+
+    def next_batch(self, count: int) -> tuple[Order, ...]:
         """What to relax next."""
-        count = min(self.config.batch, self.config.relaxations - self.asked)
         orders = tuple(self.order(self.asked + place) for place in range(count))
         self.ordered |= {order.number: order.operator for order in orders}
         self.asked += count
@@ -148,11 +152,11 @@ class Evolution:
     def is_over(self) -> str:
         """Why it is enough, or nothing."""
         config = self.config
-        if self.asked >= config.relaxations:
-            return "budget"
         best = [member.by_atom for member in self.population.best()]
         if config.target is not None and best and min(best) <= config.target:
-            return "target"
+            return "target"  # also of the last batch
+        if self.asked >= config.relaxations:
+            return "budget"
         if config.stagnation and self.done - self.last_best >= config.stagnation:
             return "stagnation"
         return ""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stratal.errors import InputError
-from stratal.files.settings import checked, read_toml
+from stratal.files.settings import checked, read_table
 from stratal.md.search.final import Ending, ending_of
 from stratal.md.search.results import write_results
-from stratal.md.search.run import EVENTS, Found, search, so_far
+from stratal.md.search.run import EVENTS, Found, check_choices, search, so_far
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.teacher import Teacher
 from stratal.potentials.evaluate import Potential
@@ -58,12 +58,16 @@ def read_settings(
     Raises:
         InputError: an unknown key, a wrong value, no potential.
     """
-    table = read_toml(path, [TABLE], f"settings stand in [{TABLE}].").get(TABLE, {})
+    table = read_table(path, TABLE)
     table |= {key: value for key, value in given.items() if value is not None}
-    sources = {key: table.pop(key) for key in SOURCES if key in table}
+    sources = {key: str(table.pop(key)) for key in SOURCES if key in table}
     config = checked(SearchConfig, table, str(path), TABLE)
     files = tuple(str(path.parent / name) for name in config.start_files)
     config = replace(config, start_files=files)
+    try:
+        check_choices(config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     potential = potential or beside(path, sources.get("potential"))
     if potential is None:
         raise InputError(

@@ -11,9 +11,10 @@ from ase.data import chemical_symbols
 from stratal.errors import InputError
 from stratal.md.properties.hull import hull_figure, hull_of
 from stratal.md.search.candidate import Candidate
-from stratal.md.search.evolution import Evolution
+from stratal.md.search.evolution import ASIDE, Evolution
 from stratal.md.search.final import Ending
 from stratal.md.search.lineage import ancestors
+from stratal.md.structures.crystal_symmetry import standard_cell
 from stratal.report import Report
 from stratal.report.search import (
     coverage_figure,
@@ -35,7 +36,7 @@ def report_of(evolution: Evolution, content: dict[str, Any], ending: Ending) -> 
         content: its summary for machines.
         ending: what was made of the best candidates.
     """
-    config = evolution.config
+    config, population = evolution.config, evolution.population
     symbols = [chemical_symbols[z] for z in config.numbers]
     report = Report(f"Search: {config.formula or '-'.join(symbols)}")
     add_summary(report, evolution, content, ending)
@@ -45,7 +46,8 @@ def report_of(evolution: Evolution, content: dict[str, Any], ending: Ending) -> 
     add_sizes(report, content)
     course = report.section("Course")
     heights, over = heights_of(evolution)
-    course.figure(enthalpy_figure(heights, over), "Enthalpies of candidates as they came.")
+    counted = population.variable or len(population.lowest) > 1
+    course.figure(enthalpy_figure(heights, over, counted), "Enthalpies of candidates as they came.")
     course.figure(
         success_figure(content["operators"]),
         "What operators and starts made, what of it lived, and how often they gave up.",
@@ -54,23 +56,39 @@ def report_of(evolution: Evolution, content: dict[str, Any], ending: Ending) -> 
     add_lineage(report, evolution)
     add_aside(report, evolution, ending)
     pictures = report.section("Structures")
-    population = evolution.population
     several = population.variable or population.niches
     for member in (population.best() if several else population.members)[:PICTURES]:
-        pictures.figure(structure_figure(member.atoms), named(member.number, member.atoms))
+        name = named(member.number, member.atoms)
+        pictures.figure(structure_figure(conventional(member.atoms)), name)
     return report
 
 
+def conventional(atoms: Atoms) -> Atoms:
+    """A crystal in its conventional cell, in which it is known; others as they are."""
+    try:
+        return standard_cell(atoms, primitive=False)
+    except InputError:  # no crystal, or no group is found
+        return atoms
+
+
 def heights_of(evolution: Evolution) -> tuple[np.ndarray, str]:
-    """Of each relaxation eV/atom, over the hull where compositions differ; and what that is."""
+    """Of each relaxation eV/atom, over the hull where compositions differ; and what that is.
+
+    Of clusters of several sizes over the lowest of each; NaN of what is no candidate.
+    """
     steps, population = evolution.steps, evolution.population
-    values = np.array([step.enthalpy for step in steps])
+    values = np.array([np.nan if s.verdict == ASIDE else s.enthalpy for s in steps])
+    if len(population.lowest) > 1:  # niches
+        formulas = np.array([step.formula for step in steps])
+        for formula in np.unique(formulas[np.isfinite(values)]):
+            values[formulas == formula] -= np.nanmin(values[formulas == formula])
+        return values, "above the lowest of its formula (eV/atom)"
     if not population.variable:
         return values, "enthalpy (eV/atom)"
     for place in np.flatnonzero(np.isfinite(values)):
         numbers = Atoms(steps[place].formula).numbers
         values[place] = population.hull.above(numbers, values[place])
-    return values, "enthalpy above the hull (eV/atom)"
+    return values, "above the hull (eV/atom)"
 
 
 def named(number: int, atoms: Atoms) -> str:
@@ -167,9 +185,11 @@ def add_hull(report: Report, evolution: Evolution, ending: Ending) -> None:
         sets[f"final candidates by {ending.teacher}"] = frames, values
     section = report.section("Hull")
     at = f" at {evolution.config.pressure_gpa:g} GPa" if pressure else ""
+    quantity = "formation enthalpy" if pressure else "formation energy"
     for name, (frames, values) in sets.items():
         try:
-            section.figure(hull_figure(hull_of(frames, values)), f"Convex hull of {name}{at}.")
+            figure = hull_figure(hull_of(frames, values), quantity)
+            section.figure(figure, f"Convex hull of {name}{at}.")
         except InputError as error:
             section.text(f"{name}: {error}")
 
@@ -213,6 +233,9 @@ def add_lineage(report: Report, evolution: Evolution) -> None:
     if best is None:
         return
     found = ancestors(evolution.steps, best.number)
+    if len(found) == 1:
+        report.section("Lineage").text("The best were starts: none has ancestors.")
+        return
     figure = lineage_figure(
         {one.step.number: one.words for one in found},
         {one.step.number: one.generation for one in found},

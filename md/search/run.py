@@ -46,6 +46,7 @@ IMPOSSIBLE = 3  # of these that cannot be made, before one is: none can
 EVENTS = "events.jsonl"
 # Settings that change only what is made of a search, or that count by what they lead to.
 AFTERWARDS = ("near", "finalists", "final_fmax", "teacher_fmax", "labels", "start_files")
+STOPPING = ("relaxations", "stagnation", "target")  # may change: a search goes on with others
 CELLS: dict[str, CellMode] = {"crystal": "free", "film": "plane", "cluster": "fixed"}
 
 
@@ -188,18 +189,23 @@ class Loop:
     def go_on(self, events: Events) -> None:
         """Decide again what was decided, with results from the journal."""
         self.events = events
-        for what, batch, known in events:
-            if what == "asked":
-                self.take_in(known)
-                self.ask()
+        for number, event in enumerate(events):
+            if event.what == "asked":
+                self.take_in(event.known)
+                self.ask(event.count)
+            elif event.batch in self.pending:
+                task = self.pending[event.batch]
+                self.end(event.batch, task.id, self.journal.result(task.id))
             else:
-                task = self.pending[batch]
-                self.end(batch, task.id, self.journal.result(task.id))
+                raise InputError(
+                    f"{events.path}, line {number + 2}: damaged; batch {event.batch} is done, "
+                    f"but was not asked for. Restore the file, or give another folder."
+                )
         self.unfinished = list(self.pending.values())
 
-    def ask(self) -> Task:
-        """The next batch as a task."""
-        orders = () if self.evolution.is_over() else self.evolution.next_batch()
+    def ask(self, count: int) -> Task:
+        """The next batch as a task; it makes so many structures."""
+        orders = self.evolution.next_batch(count)
         name = f"structures {orders[0].number} to {orders[-1].number}" if orders else "the rest"
         before = None
         if self.under_way:
@@ -246,10 +252,9 @@ class Loop:
                 else:
                     self.take_in()
                 continue
-            batch = self.n_batches
-            task = self.ask()
-            self.events.add("asked", batch, self.n_known)
-            yield task
+            count = self.evolution.wanted()
+            self.events.add("asked", self.n_batches, self.n_known, count)
+            yield self.ask(count)
 
     def receive(self, task: str, found: Brood) -> None:
         """A batch is done."""
@@ -278,7 +283,8 @@ def plan_of(
     limits = limits or limits_of(config)
     seeds = starts_from_files(config.start_files, limits)
     evolution = Evolution(config, operators_for(config), starts_for(config), seeds)
-    settings = {key: own for key, own in asdict(config).items() if key not in AFTERWARDS}
+    free = AFTERWARDS + STOPPING
+    settings = {key: own for key, own in asdict(config).items() if key not in free}
     tree = {
         "potential": leaves_of(potential),
         "settings": repr(sorted(settings.items())),
@@ -289,6 +295,17 @@ def plan_of(
         },
     }
     return evolution, breeding_for(config, potential, limits, evolution), digest(tree)
+
+
+def check_choices(config: SearchConfig) -> None:
+    """Refuse, before anything is made, what no search can be.
+
+    Raises:
+        InputError: distances that cannot be kept, a start or an operator that is not known.
+    """
+    limits_of(config)
+    starts_for(config)
+    operators_for(config)
 
 
 def starts_for(config: SearchConfig) -> tuple[str, ...]:

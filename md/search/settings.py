@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Literal
 
 from ase import Atoms
@@ -27,6 +28,7 @@ POSITIVE = (
     "teacher_fmax",
     "labels",
 )
+NOT_BELOW_ZERO = ("stagnation", "seed")
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,45 @@ class SearchConfig:
                 raise InputError(f"search.elements: {symbol!r} is no element. Give symbols, as Cu.")
         if not self.elements or len(set(self.elements)) != len(self.elements):
             raise InputError(f"search.elements = {self.elements}: give each element once.")
+        self.check_numbers()
+        self.check_kind()
+        self.check_room()
+        if self.formula:
+            self.check_formula()
+
+    def check_numbers(self) -> None:
+        """Counts, thresholds and shares are such."""
         for key in POSITIVE:
-            if not getattr(self, key) > 0:
+            if not 0 < getattr(self, key) < inf:
                 raise InputError(f"search.{key} = {getattr(self, key)}: give a number above 0.")
+        for key in NOT_BELOW_ZERO:
+            if getattr(self, key) < 0:
+                raise InputError(f"search.{key} = {getattr(self, key)}: give 0 or more.")
+        for key in ("pressure_gpa", "target"):
+            if not isfinite(value := getattr(self, key) or 0.0):
+                raise InputError(f"search.{key} = {value}: give a finite number.")
         fewest, most = self.n_atoms
         if not 1 <= fewest <= most:
-            raise InputError(f"search.n_atoms = {self.n_atoms}: give the fewest and the most.")
-        if self.kind not in KINDS:
-            raise InputError(f"search.kind = {self.kind!r}: give one of {', '.join(KINDS)}.")
-        if self.outside not in ("flag", "aside"):
-            raise InputError(f"search.outside = {self.outside!r}: give flag or aside.")
+            raise InputError(
+                f"search.n_atoms = {self.n_atoms}: give the fewest and the most, such as [2, 8]."
+            )
         if not 0 <= self.newcomers <= 1 or not 0 < self.similarity <= 1:
             raise InputError(
                 f"search.newcomers = {self.newcomers}, similarity = {self.similarity}: give parts "
                 f"between 0 and 1."
             )
-        self.check_room()
-        if self.formula:
-            self.check_formula()
+
+    def check_kind(self) -> None:
+        """What is searched is known, and can be pressed if it is to be."""
+        if self.kind not in KINDS:
+            raise InputError(f"search.kind = {self.kind!r}: give one of {', '.join(KINDS)}.")
+        if self.outside not in ("flag", "aside"):
+            raise InputError(f"search.outside = {self.outside!r}: give flag or aside.")
+        if self.pressure_gpa and self.kind != "crystal":
+            raise InputError(
+                f"search.pressure_gpa = {self.pressure_gpa}: a {self.kind} has no volume to press. "
+                f"Leave it out, or search for crystals."
+            )
 
     def check_room(self) -> None:
         """Distances and volumes are lengths and volumes, of elements that are searched."""
@@ -99,7 +122,7 @@ class SearchConfig:
                     f"search.closest: {pair!r} is no pair of {', '.join(self.elements)}. Give one "
                     f"such as {self.elements[0]}-{self.elements[-1]}."
                 )
-            if not length > 0:
+            if not 0 < length < inf:
                 raise InputError(f"search.closest: {pair} = {length} Å: give a length above 0.")
         volumes = self.volume_per_atom
         if isinstance(volumes, dict) and (foreign := set(volumes) - set(self.elements)):
@@ -108,7 +131,7 @@ class SearchConfig:
                 f"{', '.join(self.elements)}."
             )
         given = volumes.values() if isinstance(volumes, dict) else [volumes]
-        if any(volume is not None and not volume > 0 for volume in given):
+        if any(volume is not None and not 0 < volume < inf for volume in given):
             raise InputError(f"search.volume_per_atom = {volumes}: give volumes above 0, in Å³.")
 
     def check_formula(self) -> None:

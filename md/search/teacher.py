@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
+from stratal.errors import InputError
 from stratal.files import digest
 from stratal.files.pytrees import leaves_of
 from stratal.md.evaluators import FILTERS
@@ -50,8 +51,13 @@ class Teacher:
             InputError: none of these, or it cannot be made.
         """
         if str(source) == BUILT_IN or Path(source).is_dir():
+            if options.strip() != "{}":
+                raise InputError(
+                    f"--options {options}: {source} is a potential and has none. Leave them out, "
+                    f"or give a calculator as teacher."
+                )
             return cls(Path(source).name, potential_from(source, numbers))
-        return cls(str(source), make_calculator(str(source), options))
+        return cls(str(source), make_calculator(str(source), options, "--teacher"))
 
     @property
     def identity(self) -> str:

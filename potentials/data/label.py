@@ -104,8 +104,13 @@ def label_file(
     return Labelling(len(done), tuple(failures), None)
 
 
-def make_calculator(name: str, options: str) -> BaseCalculator:
-    """An ASE calculator by ASE's name or as ``module:factory``; ``options`` is JSON.
+def make_calculator(name: str, options: str, key: str = "--calculator") -> BaseCalculator:
+    """An ASE calculator by ASE's name or as ``module:factory``.
+
+    Args:
+        name: that.
+        options: keyword arguments, as JSON.
+        key: where the user gave the name, for errors.
 
     Raises:
         InputError: the options are not a JSON object, or there is no such calculator.
@@ -126,14 +131,14 @@ def make_calculator(name: str, options: str) -> BaseCalculator:
             factory = get_calculator_class(name)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"--calculator {name}: {error}. Give a name that ASE knows (emt, lj, vasp) or "
+            f"{key} {name}: {error}. Give a name that ASE knows (emt, lj, vasp) or "
             f"module:factory, and install what it needs."
         ) from error
     try:
         return factory(**keywords)
     except Exception as error:
         raise InputError(
-            f"--calculator {name}: cannot be made with {keywords}: {error}. Correct --options."
+            f"{key} {name}: cannot be made with {keywords}: {error}. Correct --options."
         ) from error
 
 

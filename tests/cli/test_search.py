@@ -10,6 +10,7 @@ from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.files.hdf5 import read_hdf5
 from stratal.report import Report
+from stratal.slurm import Stopped
 
 SETTINGS = """[search]
 potential = "emt"
@@ -25,6 +26,29 @@ near = 0.2
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(word) for word in arguments], catch_exceptions=False)
+
+
+def stopping(*arguments):
+    """As a search to which Ctrl-C came."""
+    raise Stopped("searching: stopped by SIGINT; run again to go on.")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("search = 3", r"wrong\.toml: search = 3: expected a table"),
+        (SETTINGS + 'operators = ["twist"]', r"wrong\.toml: search\.operators: 'twist'"),
+        (SETTINGS + "closest = {Cu-Cu = 4.0}", r"wrong\.toml: search: at their closest distances"),
+        (SETTINGS + 'teacher = "nowhere"', "--teacher nowhere"),
+    ],
+)
+def test_wrong_settings_name_the_file_and_the_key(content, message, tmp_path):
+    (tmp_path / "wrong.toml").write_text(content)
+    with pytest.raises(InputError, match=message):
+        run("search", tmp_path / "wrong.toml")
+    (tmp_path / "right.toml").write_text(SETTINGS)
+    with pytest.raises(InputError, match="emt is a potential"):
+        run("search", tmp_path / "right.toml", "--teacher", "emt", "--options", '{"a": 1}')
 
 
 def test_search_writes_structures_lineage_and_a_page(tmp_path, monkeypatch):
@@ -49,6 +73,10 @@ def test_search_writes_structures_lineage_and_a_page(tmp_path, monkeypatch):
     assert titles == [*expected, "Was something missed?", "Lineage", "Structures"]
     with pytest.raises(InputError, match="--resume"):
         run("search", settings)
+    with monkeypatch.context() as patched:
+        patched.setattr("stratal.md.search.file.search", stopping)
+        stopped = run("search", settings, "--resume")
+    assert stopped.exit_code == 130 and "Add --resume to go on" in stopped.output
     for option in ("--resume", "--report"):  # all is in the folder
         assert run("search", settings, "--teacher", "emt", option).exit_code == 0
         assert json.loads((folder / "search.json").read_text()) == content

@@ -47,11 +47,23 @@ def search(
     search.json, report.html.
     """
     from stratal.md.search.file import read_settings, report_file, search_file
+    from stratal.slurm import Stopped, TaskFailed
 
     given = {"relaxations": relaxations, "seed": seed, "outside": outside}
     read = read_settings(settings, given, potential, teacher, options)
     folder = output or Path(settings.stem)
-    done = report_file(read, folder) if report else search_file(read, folder, resume, executor)
+    try:
+        done = report_file(read, folder) if report else search_file(read, folder, resume, executor)
+    except Stopped as stopped:
+        name = str(stopped).partition(";")[0]
+        typer.echo(f"{name}. Add --resume to go on, --report to see what there is.", err=True)
+        raise typer.Exit(130) from None
+    except TaskFailed as failed:
+        typer.echo(
+            f"{failed}. Once its cause is mended: stratal journal retry {folder}, then --resume.",
+            err=True,
+        )
+        raise typer.Exit(1) from None
     for member in done.found.population.best()[:20]:
         typer.echo(f"{member.atoms.get_chemical_formula():12s} {member.by_atom:.5f} eV/atom")
     count = done.found.evolution.done

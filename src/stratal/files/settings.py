@@ -99,8 +99,25 @@ def settings_of(
     """
     table: dict[str, Any] = {}
     if path is not None:
-        known = tables or [name]
-        words = " and ".join(f"[{each}]" for each in known)
-        table = read_toml(path, known, f"settings stand in {words}.").get(name, {})
+        table = read_table(path, name, tables)
     table |= {key: value for key, value in given.items() if value is not None}
     return checked(cls, table, str(path or name), name)
+
+
+def read_table(path: str | Path, name: str, tables: Collection[str] = ()) -> dict[str, Any]:
+    """The table ``[name]`` of a TOML file; empty where there is none.
+
+    Args:
+        path: the file.
+        name: of the table.
+        tables: that may stand in the file; by default this one alone.
+
+    Raises:
+        InputError: no such file, not TOML, another table, or not a table.
+    """
+    known = tables or [name]
+    words = " and ".join(f"[{each}]" for each in known)
+    table = read_toml(path, known, f"settings stand in {words}.").get(name, {})
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: {name} = {table!r}: expected a table. Begin it with [{name}].")
+    return table

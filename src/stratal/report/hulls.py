@@ -21,6 +21,7 @@ def binary_hull_figure(
     stable: Sequence[int],
     formulas: Sequence[str],
     element: str,
+    quantity: str = "formation energy",
 ) -> Figure:
     """Formation energies against composition, with the hull through the stable structures.
 
@@ -30,6 +31,7 @@ def binary_hull_figure(
         stable: numbers of the structures on the hull.
         formulas: of each structure.
         element: the second one.
+        quantity: what is formed, for the axis.
     """
     figure, (ax,) = new_figure(width=5.0)
     energies = 1e3 * np.asarray(formation_energies)
@@ -44,9 +46,7 @@ def binary_hull_figure(
         name, place = subscripts(formulas[number]), (fractions[number], energies[number])
         how = {"textcoords": "offset points", "ha": side, "va": "top", "fontsize": 8}
         ax.annotate(name, place, (shift, -4), **how)
-    ax.set(
-        xlabel=f"fraction of {element}", ylabel="formation energy (meV/atom)", xlim=(-0.05, 1.05)
-    )
+    ax.set(xlabel=f"fraction of {element}", ylabel=f"{quantity} (meV/atom)", xlim=(-0.05, 1.05))
     ax.margins(y=0.12)
     return figure
 

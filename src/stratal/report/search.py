@@ -14,21 +14,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HIGH = 90.0  # percentile of enthalpies up to which they are shown
+WIDE = 6.0  # Å: smaller cells are repeated until they are as wide
+SMALLER = 0.65  # of covalent radii, so that what is behind is seen
 
 
-def enthalpy_figure(values: np.ndarray, label: str = "enthalpy (eV/atom)") -> Figure:
+def enthalpy_figure(
+    values: np.ndarray, label: str = "enthalpy (eV/atom)", counted: bool = False
+) -> Figure:
     """Enthalpies against the number of relaxations, and the lowest so far.
+
+    What is counted from the lowest in the end is 0 or more: then the line would say nothing.
 
     Args:
         values: ``(n,)``, eV/atom, NaN of what is no candidate.
         label: what they are.
+        counted: from the lowest, or the hull.
     """
     figure, (ax,) = new_figure(width=6.0)
     known = np.flatnonzero(np.isfinite(values))
     if len(known):
         lowest = np.minimum.accumulate(values[known])
-        ax.plot(known, values[known], ".", color="#888888", markersize=2)
-        ax.step(known, lowest, where="post", color=PALETTE[0], linewidth=1.2)
+        ax.plot(known, values[known], ".", color="#888888", markersize=2 if counted else 3)
+        if not counted:
+            ax.step(known, lowest, where="post", color=PALETTE[0], linewidth=1.2)
         low, high = lowest[-1], np.percentile(values[known], HIGH)
         margin = 0.05 * max(high - low, 1e-6)
         ax.set_ylim(low - margin, high + margin)
@@ -43,9 +51,9 @@ def success_figure(operators: Mapping[str, Mapping[str, int]]) -> Figure:
     places = np.arange(len(names))
     ax.barh(places, [operators[name]["made"] for name in names], color="#cccccc", label="made")
     ax.barh(places, [operators[name]["lived"] for name in names], color=PALETTE[0], label="lived")
-    gave_up = [operators[name].get("gave_up", 0) for name in names]
-    if any(gave_up):
-        ax.plot(gave_up, places, "|", color=PALETTE[1], markersize=9, label="gave up")
+    gave_up = np.array([operators[name].get("gave_up", 0) for name in names])
+    if (some := gave_up > 0).any():
+        ax.plot(gave_up[some], places[some], "|", color=PALETTE[1], markersize=9, label="gave up")
     ax.set_yticks(places, [name.replace("_", " ") for name in names])
     ax.set_xlabel("structures")
     ax.legend(fontsize=7, frameon=False)
@@ -75,12 +83,16 @@ def coverage_figure(
     joined = np.flatnonzero(~within)[:1] - 1  # so that no gap is left
     beyond = np.concatenate([joined[joined >= 0], np.flatnonzero(~within)])
     left.plot(x[beyond], y[beyond], "--", color=PALETTE[0], linewidth=1.4, label="extrapolated")
-    left.axhline(expected, color=PALETTE[1], linewidth=0.9, label="there are at least")
+    at_least = f"there are at least {expected:.0f}"
+    left.axhline(expected, color=PALETTE[1], linewidth=0.9, label=at_least)
     left.set(xlabel="relaxations", ylabel="different low structures")
-    left.set_ylim(bottom=0)
+    left.set(xlim=(0, None), ylim=(0, 1.08 * max(expected, y.max(initial=1.0))))
     left.legend(fontsize=7, frameon=False, loc="lower right")
-    right.plot(done, chance, color=PALETTE[0], linewidth=1.2)
-    right.set(xlabel="relaxations", ylabel="chance that the next is new", ylim=(0, 1.03))
+    # Until the next discovery it stays as it is; before the first it is 1.
+    times, values = [0, *done, relaxations], [1.0, *chance, *chance[-1:]]
+    right.step(times, values, where="post", color=PALETTE[0], linewidth=1.2)
+    right.set(xlabel="relaxations", ylabel="chance that the next is new")
+    right.set(xlim=(0, relaxations), ylim=(0, 1.03))
     return figure
 
 
@@ -137,16 +149,29 @@ def second_difference_figure(sizes: Sequence[int], energies: Sequence[float]) ->
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     ax.plot(sizes, energies, "o-", color=PALETTE[0], markersize=4, linewidth=1.2)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="atoms N", ylabel="E(N+1) + E(N-1) - 2 E(N) (eV)")
+    ax.set(xlabel="atoms N", ylabel="E(N+1) + E(N\N{MINUS SIGN}1) \N{MINUS SIGN} 2 E(N) (eV)")
     return figure
 
 
 def structure_figure(atoms: Atoms) -> Figure:
-    """A structure seen from the side, by ASE's plotting of atoms; crystals repeated twice."""
+    """A structure seen from the side, by ASE's plotting of atoms; small cells are repeated."""
+    from ase.data import chemical_symbols
+    from ase.data.colors import jmol_colors
     from ase.visualize.plot import plot_atoms
 
     figure, (ax,) = new_figure(width=3.2, height=3.0)
-    shown = atoms.repeat([2 if periodic else 1 for periodic in atoms.pbc])
-    plot_atoms(shown, ax, rotation="-80x,15y", show_unit_cell=2 if atoms.pbc.any() else 0)
+    lengths = zip(atoms.cell.lengths(), atoms.pbc, strict=True)
+    shown = atoms.repeat([int(np.ceil(WIDE / own)) if periodic else 1 for own, periodic in lengths])
+    plot_atoms(
+        shown,
+        ax,
+        radii=SMALLER,
+        rotation="-80x,15y",
+        show_unit_cell=2 if atoms.pbc.any() else 0,
+    )
+    for number in np.unique(atoms.numbers):
+        look = {"color": jmol_colors[number], "markeredgecolor": "black", "markersize": 7}
+        ax.plot([], [], "o", label=chemical_symbols[number], **look)
+    ax.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     ax.set_axis_off()
     return figure

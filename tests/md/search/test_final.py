@@ -43,7 +43,7 @@ def evolved(outcomes=INSIDE, **settings):
         ("Cu", "Au"), n_atoms=(1, 4), batch=5, relaxations=5, near=0.2, similarity=1.0, **settings
     )
     evolution = Evolution(config, {}, ("random",))
-    evolution.next_batch()
+    evolution.next_batch(evolution.wanted())
     found = []
     for number, (atoms, outcome) in enumerate(zip(CRYSTALS.values(), outcomes, strict=True)):
         calculated = atoms.copy()

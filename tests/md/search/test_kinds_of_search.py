@@ -78,7 +78,7 @@ def test_what_gives_up_is_counted_and_a_random_start_takes_its_place(monkeypatch
         ("Cu",), n_atoms=(1, 2), start_from=("space_group",), batch=6, relaxations=6, fmax=0.05
     )
     evolution, breeding, _ = plan_of(config, COPPER, None)
-    for order in evolution.next_batch():
+    for order in evolution.next_batch(evolution.wanted()):
         operator, atoms = structure_of(order, breeding)
         assert atoms is not None
         evolution.receive([Offspring(order.number, Origin(operator), None, outcome="unconverged")])
@@ -89,7 +89,7 @@ def test_what_gives_up_is_counted_and_a_random_start_takes_its_place(monkeypatch
 
 def test_what_is_not_made_at_all_is_counted():
     evolution = Evolution(SearchConfig(("Cu",), batch=2), {}, ("random",))
-    orders = evolution.next_batch()
+    orders = evolution.next_batch(evolution.wanted())
     evolution.receive(
         [Offspring(o.number, Origin(o.operator), None, outcome=NOT_MADE) for o in orders]
     )

@@ -141,6 +141,25 @@ def test_a_search_killed_at_any_instant_ends_the_same(tmp_path, monkeypatch):
         search(replace(config, seed=1), PAIRS, tmp_path / "cut", limits=limits_for(7))
 
 
+def test_a_target_met_by_the_last_batch_counts(tmp_path):
+    config = config_for(5, relaxations=8, target=KNOWN[5] / 5 + 1e-6)  # a search of two batches
+    found = search(config, PAIRS, tmp_path, limits=limits_for(5))
+    assert found.evolution.asked == 8 and found.reason == "target"
+
+
+def test_a_search_that_is_over_goes_on_with_a_larger_budget(tmp_path):
+    config = config_for(7, relaxations=14)  # its last batch is not full
+    few = search(config, PAIRS, tmp_path, limits=limits_for(7))
+    assert few.reason == "budget" and few.evolution.done == 14
+    more = search(replace(config, relaxations=40), PAIRS, tmp_path, limits=limits_for(7))
+    assert sorted(step.number for step in more.evolution.steps) == list(range(40))
+    assert [step.enthalpy for step in more.evolution.steps[:14]] == [
+        step.enthalpy for step in few.evolution.steps
+    ]
+    again = search(config, PAIRS, tmp_path, limits=limits_for(7))  # what is there stays
+    assert again.evolution.done == 40
+
+
 def test_a_search_stops_when_nothing_better_comes(tmp_path):
     config = config_for(7, relaxations=400, stagnation=24)
     found = search(config, PAIRS, tmp_path, limits=limits_for(7))
@@ -161,6 +180,12 @@ def test_a_search_stops_when_nothing_better_comes(tmp_path):
         ({"formula": "Cux("}, "such as Cu3Au"),
         ({"kind": "liquid"}, "search.kind"),
         ({"newcomers": 2.0}, "between 0 and 1"),
+        ({"pressure_gpa": float("inf")}, "pressure_gpa = inf"),
+        ({"target": float("nan")}, "target = nan"),
+        ({"fmax": float("inf")}, "fmax = inf"),
+        ({"seed": -1}, "seed = -1"),
+        ({"stagnation": -3}, "stagnation = -3"),
+        ({"kind": "film", "pressure_gpa": 5.0}, "a film has no volume to press"),
     ],
 )
 def test_wrong_settings_are_named(wrong, message):
