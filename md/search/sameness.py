@@ -118,7 +118,7 @@ def niggli_cell(vectors: np.ndarray) -> np.ndarray:
             continue
         if reduced is not None:
             return reduced
-    return minkowski_reduce(vectors)[0]
+    return np.asarray(minkowski_reduce(vectors)[0])
 
 
 def with_gap(film: Atoms) -> Atoms:
