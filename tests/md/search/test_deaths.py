@@ -46,7 +46,15 @@ def start(kind, settings, folder):
     command = [sys.executable, "-m", "stratal", "search", settings, "--potential", "emt"]
     with said(folder).open("ab") as errors:
         return subprocess.Popen(
-            [*LAUNCHERS[kind], *map(str, command), "-o", str(folder), "--executor", kind],
+            [
+                *LAUNCHERS[kind],
+                *map(str, command),
+                "-o",
+                str(folder),
+                "--executor",
+                kind,
+                "--resume",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=errors,
             start_new_session=True,
@@ -115,7 +123,7 @@ def test_a_search_outlives_any_death(kind, tmp_path):
     lineage = read_hdf5(folder / "search.h5", "search")[0]
     assert sorted(lineage["number"]) == list(range(COUNT))  # none was lost
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()[1:]]
-    known = [(what, batch) for what, batch, _ in events]
+    known = [(what, batch) for what, batch, *_ in events]
     assert len(known) == len(set(known)) == 2 * len(done(folder))
     assert len(list((folder / "shared").glob("[!.]*"))) == 1  # the potential
     if kind == "serial":
