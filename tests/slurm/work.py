@@ -96,7 +96,7 @@ def main():
 def main_poisoned():
     """Arguments: kind of executor, journal's folder."""
     with open_executor(sys.argv[1], n_workers=2) as executor, Journal(sys.argv[2]) as journal:
-        found = perform(poisoned(30), journal, executor, retries=1, seconds=2.0, gigabytes=0.5)
+        found = perform(poisoned(30), journal, executor, retries=1, seconds=5.0, gigabytes=0.5)
         for outcome in found:
             print(f"{outcome.name}: {outcome.failure or outcome.result()}", flush=True)
 
