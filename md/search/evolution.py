@@ -16,11 +16,11 @@ from ase import Atoms
 
 from stratal.md.relaxation.state import Outcome
 from stratal.md.search.breeding import NOT_MADE, Offspring, Order
-from stratal.md.search.candidate import Candidate
-from stratal.md.search.discoveries import Coverage, Discoveries
-from stratal.md.search.population import Population, Verdict
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.discoveries import Coverage, Discoveries
+from stratal.md.search.candidates.population import Population, Verdict
+from stratal.md.search.candidates.sameness import Sameness
 from stratal.md.search.rates import Rates
-from stratal.md.search.sameness import Sameness
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.starts import FROM_FILE
 

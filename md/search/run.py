@@ -25,11 +25,11 @@ from stratal.md.relaxation.entries import CellMode, Entry
 from stratal.md.relaxation.settings import RelaxConfig
 from stratal.md.relaxation.stages import SlotSize, slot_sizes
 from stratal.md.search.breeding import Breeding, Brood, Order, breed, structure_of
+from stratal.md.search.candidates.population import Population
 from stratal.md.search.events import Events
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
-from stratal.md.search.population import Population
 from stratal.md.search.reader import JournalReader
 from stratal.md.search.room import limits_of
 from stratal.md.search.settings import SearchConfig

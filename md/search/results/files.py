@@ -12,10 +12,10 @@ from ase import Atoms
 from stratal.errors import InputError
 from stratal.files import atomic_path, write_frames, write_json, write_structures
 from stratal.files.hdf5 import write_hdf5
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.ending.final import NO_GROUP, Ending, Finalist, groups_of
 from stratal.md.search.evolution import Evolution
-from stratal.md.search.final import NO_GROUP, Ending, Finalist, groups_of
-from stratal.md.search.report import report_of
+from stratal.md.search.results.page import report_of
 from stratal.md.structures.crystal_symmetry import standard_cell
 
 ROWS = 20  # candidates in tables, and all of the best

@@ -17,7 +17,7 @@ import spglib
 from ase import Atoms
 from scipy.optimize import linear_sum_assignment
 
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
 from stratal.md.structures.primitive_cell import primitive_cell
 from stratal.md.structures.similarity import matcher, similarities
 

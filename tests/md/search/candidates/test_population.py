@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from stratal.md.properties.hull import hull_of
-from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.lower_hull import LowerHull
-from stratal.md.search.population import Population
+from stratal.md.search.candidates.candidate import Candidate, Origin
+from stratal.md.search.candidates.lower_hull import LowerHull
+from stratal.md.search.candidates.population import Population
 from stratal.md.search.rates import Rates
 
 SEEDS = st.integers(0, 2**31 - 1)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.sameness import Sameness, form_of, same, twin_among
+from stratal.md.search.candidates.candidate import Candidate, Origin
+from stratal.md.search.candidates.sameness import Sameness, form_of, same, twin_among
 from stratal.md.structures.random_cells import random_cells
 from stratal.md.structures.similarity import fingerprints, similarities
 

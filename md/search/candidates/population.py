@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from stratal.md.search.candidate import Candidate
-from stratal.md.search.lower_hull import LowerHull
-from stratal.md.search.sameness import Confirm, by_fingerprint_alone, twin_among
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.lower_hull import LowerHull
+from stratal.md.search.candidates.sameness import Confirm, by_fingerprint_alone, twin_among
 
 Verdict = Literal["new best", "new", "duplicate", "worse"]
 Counts = tuple[tuple[int, int], ...]
