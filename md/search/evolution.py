@@ -152,9 +152,10 @@ class Evolution:
     def is_over(self) -> str:
         """Why it is enough, or nothing."""
         config = self.config
-        best = [member.by_atom for member in self.population.best()]
-        if config.target is not None and best and min(best) <= config.target:
-            return "target"  # also of the last batch
+        if config.target is not None:  # before the budget: the last batch may meet it
+            best = [member.by_atom for member in self.population.best()]
+            if best and min(best) <= config.target:
+                return "target"
         if self.asked >= config.relaxations:
             return "budget"
         if config.stagnation and self.done - self.last_best >= config.stagnation:

@@ -25,7 +25,7 @@ from stratal.md.search.candidates.sameness import Sameness, twin_among
 from stratal.md.search.ending.kept import Kept
 from stratal.md.search.ending.teacher import FAILED, USABLE, Teacher, evaluated
 from stratal.md.search.evolution import Evolution
-from stratal.md.search.run import CELLS
+from stratal.md.search.plan import CELLS
 from stratal.md.structures.crystal_symmetry import space_group, standard_cell
 from stratal.md.structures.similarity import fingerprints
 from stratal.potentials.evaluate import Potential

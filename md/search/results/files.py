@@ -43,7 +43,8 @@ def write_results(
     for place, finalist in enumerate(ending.finalists):
         best = finalist.atoms if finalist.taught is None else finalist.taught
         if best.pbc.all():
-            name = f"final-{place + 1}-{best.symbols.formula.reduce()[0]}.cif"
+            formula = best.symbols.formula.reduce()[0].format("hill")
+            name = f"final-{place + 1:02d}-{formula}.cif"
             write_cif(folder / name, best)
     write_hdf5(folder / "search.h5", lineage(evolution), {}, "search")
     content = summary(evolution, reason, ending)

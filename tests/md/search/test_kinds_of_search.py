@@ -12,8 +12,9 @@ from stratal.md.search.breeding import NOT_MADE, Offspring, structure_of
 from stratal.md.search.candidates.candidate import Origin
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
+from stratal.md.search.plan import plan_of
 from stratal.md.search.results.files import summary, write_results
-from stratal.md.search.run import EVENTS, Found, plan_of, search, so_far
+from stratal.md.search.run import EVENTS, Found, search, so_far
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.starts import STARTS, Start
 from stratal.potentials.analytic import EMT
