@@ -88,7 +88,7 @@ def speed(cells) -> None:
 
 def confirmation(cells) -> None:
     """Milliseconds that a search takes to compare two in space: same, and different."""
-    from stratal.md.search.sameness import form_of, same
+    from stratal.md.search.candidates.sameness import form_of, same
 
     rng = np.random.default_rng(0)
     others = [cell.copy() for cell in cells]

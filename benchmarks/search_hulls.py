@@ -107,7 +107,7 @@ def compare(
     found: list[tuple[Atoms, float]], exact: list[tuple[Atoms, float]], elements: tuple[str, ...]
 ) -> tuple[float, float]:
     """How far the hull found lies above the enumerated one at its corners, and below, eV/atom."""
-    from stratal.md.search.lower_hull import LowerHull
+    from stratal.md.search.candidates.lower_hull import LowerHull
 
     numbers = tuple(sorted(atomic_numbers[symbol] for symbol in elements))
     hulls = []

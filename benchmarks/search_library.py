@@ -36,7 +36,7 @@ def run(options, seed: int, folder: Path) -> None:
     """One search and what it found."""
     from stratal.md import RelaxConfig, relax
     from stratal.md.properties.prototypes import prototype
-    from stratal.md.search.results import symmetry_of, write_results
+    from stratal.md.search.results.files import symmetry_of, write_results
     from stratal.md.search.run import search
     from stratal.md.search.settings import SearchConfig
     from stratal.potentials import Library

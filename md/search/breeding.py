@@ -16,7 +16,7 @@ from stratal.md.relaxation.relaxed import Relaxed
 from stratal.md.relaxation.settings import RelaxConfig
 from stratal.md.relaxation.stages import SlotSize
 from stratal.md.relaxation.state import Outcome
-from stratal.md.search.candidate import Origin
+from stratal.md.search.candidates.candidate import Origin
 from stratal.md.search.limits import Limits
 from stratal.md.search.operators import OPERATORS
 from stratal.md.search.starts import FROM_FILE, STARTS

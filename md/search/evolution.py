@@ -16,11 +16,11 @@ from ase import Atoms
 
 from stratal.md.relaxation.state import Outcome
 from stratal.md.search.breeding import NOT_MADE, Offspring, Order
-from stratal.md.search.candidate import Candidate
-from stratal.md.search.discoveries import Coverage, Discoveries
-from stratal.md.search.population import Population, Verdict
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.discoveries import Coverage, Discoveries
+from stratal.md.search.candidates.population import Population, Verdict
+from stratal.md.search.candidates.sameness import Sameness
 from stratal.md.search.rates import Rates
-from stratal.md.search.sameness import Sameness
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.starts import FROM_FILE
 
@@ -152,9 +152,10 @@ class Evolution:
     def is_over(self) -> str:
         """Why it is enough, or nothing."""
         config = self.config
-        best = [member.by_atom for member in self.population.best()]
-        if config.target is not None and best and min(best) <= config.target:
-            return "target"  # also of the last batch
+        if config.target is not None:  # before the budget: the last batch may meet it
+            best = [member.by_atom for member in self.population.best()]
+            if best and min(best) <= config.target:
+                return "target"
         if self.asked >= config.relaxations:
             return "budget"
         if config.stagnation and self.done - self.last_best >= config.stagnation:

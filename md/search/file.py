@@ -9,11 +9,12 @@ from typing import Any
 
 from stratal.errors import InputError
 from stratal.files.settings import checked, read_table
-from stratal.md.search.final import Ending, ending_of
-from stratal.md.search.results import write_results
-from stratal.md.search.run import EVENTS, Found, check_choices, search, so_far
+from stratal.md.search.ending.final import Ending, ending_of
+from stratal.md.search.ending.teacher import Teacher
+from stratal.md.search.plan import check_choices
+from stratal.md.search.results.files import write_results
+from stratal.md.search.run import EVENTS, Found, search, so_far
 from stratal.md.search.settings import SearchConfig
-from stratal.md.search.teacher import Teacher
 from stratal.potentials.evaluate import Potential
 from stratal.potentials.sources import BUILT_IN, potential_from
 from stratal.slurm import open_executor

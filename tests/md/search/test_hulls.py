@@ -5,7 +5,7 @@ import pytest
 from ase.build import bulk
 
 from stratal.md import relax_each
-from stratal.md.search.lower_hull import LowerHull
+from stratal.md.search.candidates.lower_hull import LowerHull
 from stratal.md.search.run import search
 from stratal.md.search.settings import SearchConfig
 from stratal.md.structures.derivative_structures import derivative_structures

@@ -9,11 +9,12 @@ from ase.build import bulk
 from stratal.errors import InputError
 from stratal.files import write_frames
 from stratal.md.search.breeding import NOT_MADE, Offspring, structure_of
-from stratal.md.search.candidate import Origin
+from stratal.md.search.candidates.candidate import Origin
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
-from stratal.md.search.results import summary, write_results
-from stratal.md.search.run import EVENTS, Found, plan_of, search, so_far
+from stratal.md.search.plan import plan_of
+from stratal.md.search.results.files import summary, write_results
+from stratal.md.search.run import EVENTS, Found, search, so_far
 from stratal.md.search.settings import SearchConfig
 from stratal.md.search.starts import STARTS, Start
 from stratal.potentials.analytic import EMT
@@ -97,7 +98,7 @@ def test_what_is_not_made_at_all_is_counted():
 
 
 def summary_of(found):
-    from stratal.md.search.final import Ending
+    from stratal.md.search.ending.final import Ending
 
     return summary(found.evolution, found.reason, Ending())
 

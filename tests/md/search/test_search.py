@@ -11,7 +11,7 @@ from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.md.search.events import Events
 from stratal.md.search.limits import Limits
-from stratal.md.search.results import second_differences, write_results
+from stratal.md.search.results.files import second_differences, write_results
 from stratal.md.search.run import Loop, notes, search
 from stratal.md.search.settings import SearchConfig
 from stratal.potentials.analytic import LennardJones

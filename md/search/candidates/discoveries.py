@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import gammaln
 
-from stratal.md.search.candidate import Candidate
-from stratal.md.search.sameness import Confirm, twin_among
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.sameness import Confirm, twin_among
 
 BEYOND = 2.0  # times the relaxations done, up to where the curve is extrapolated
 POINTS = 60

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
-from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.sameness import Sameness, form_of, niggli_cell, same, twin_among
+from stratal.md.search.candidates.candidate import Candidate, Origin
+from stratal.md.search.candidates.sameness import (
+    Sameness,
+    form_of,
+    niggli_cell,
+    same,
+    twin_among,
+)
 from stratal.md.structures.random_cells import random_cells
 from stratal.md.structures.similarity import fingerprints, similarities
 

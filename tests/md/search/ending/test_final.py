@@ -14,13 +14,13 @@ from numpy.testing import assert_allclose
 from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.md.search.breeding import Offspring, described
-from stratal.md.search.candidate import Origin
+from stratal.md.search.candidates.candidate import Origin
+from stratal.md.search.ending.final import ending_of
+from stratal.md.search.ending.teacher import Teacher
 from stratal.md.search.evolution import ASIDE, Evolution
-from stratal.md.search.final import ending_of
-from stratal.md.search.report import report_of
-from stratal.md.search.results import summary, write_results
+from stratal.md.search.results.files import summary, write_results
+from stratal.md.search.results.page import report_of
 from stratal.md.search.settings import SearchConfig
-from stratal.md.search.teacher import Teacher
 from stratal.potentials.analytic import EMT
 
 POTENTIAL = EMT.for_elements([29, 79])

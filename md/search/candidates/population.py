@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from stratal.md.search.candidate import Candidate
-from stratal.md.search.lower_hull import LowerHull
-from stratal.md.search.sameness import Confirm, by_fingerprint_alone, twin_among
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.lower_hull import LowerHull
+from stratal.md.search.candidates.sameness import Confirm, by_fingerprint_alone, twin_among
 
 Verdict = Literal["new best", "new", "duplicate", "worse"]
 Counts = tuple[tuple[int, int], ...]
@@ -33,7 +33,6 @@ class Population:
     niches: bool = False  # by numbers of atoms, each for itself
     confirm: Confirm = by_fingerprint_alone  # whether two that are similar are the same
     members: list[Candidate] = field(default_factory=list)  # the best first
-    rediscovered: dict[int, int] = field(default_factory=dict)  # how often, by number
     hull: LowerHull = field(init=False)
     lowest: dict[Counts, float] = field(default_factory=dict)  # eV/atom, of each niche
     fractions: dict[Counts, np.ndarray] = field(default_factory=dict)  # by composition
@@ -45,10 +44,8 @@ class Population:
         """Take a candidate in, if it is better than the worst and none is like it."""
         twin = self.twin_of(candidate)
         if twin is not None:
-            self.rediscovered[twin.number] = self.rediscovered.get(twin.number, 0) + 1
             if candidate.by_atom < twin.by_atom - NEAR_BEST:  # the same, relaxed farther
                 self.members[self.members.index(twin)] = candidate
-                self.rediscovered[candidate.number] = self.rediscovered.pop(twin.number)
                 self.sort(candidate)
             return "duplicate"
         is_lower = self.is_lower(candidate)
@@ -57,7 +54,6 @@ class Population:
         lost = self.members[-1]
         if len(self.members) > self.size and not (self.niches and self.above(lost) <= 0):
             self.members.pop()
-            self.rediscovered.pop(lost.number, None)
             if lost is candidate:
                 return "worse"
         return "new best" if is_lower else "new"
@@ -133,10 +129,11 @@ class Population:
         return [self.members[index] for index in chosen]
 
     def best(self) -> list[Candidate]:
-        """The lowest; all on the hull; or the lowest of each niche, the smallest clusters first."""
+        """The lowest; all on the hull, along it; or of each niche, the smallest clusters first."""
         if self.variable:
             near = self.above_all() < NEAR_BEST if self.members else []
-            return [m for m, is_near in zip(self.members, near, strict=True) if is_near]
+            found = [m for m, is_near in zip(self.members, near, strict=True) if is_near]
+            return sorted(found, key=lambda own: tuple(-self.fractions_of(own)))
         if not self.niches:
             return self.members[:1]
         lowest: dict[Counts, Candidate] = {}

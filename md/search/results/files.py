@@ -12,10 +12,10 @@ from ase import Atoms
 from stratal.errors import InputError
 from stratal.files import atomic_path, write_frames, write_json, write_structures
 from stratal.files.hdf5 import write_hdf5
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.ending.final import NO_GROUP, Ending, Finalist, groups_of
 from stratal.md.search.evolution import Evolution
-from stratal.md.search.final import NO_GROUP, Ending, Finalist, groups_of
-from stratal.md.search.report import report_of
+from stratal.md.search.results.page import report_of
 from stratal.md.structures.crystal_symmetry import standard_cell
 
 ROWS = 20  # candidates in tables, and all of the best
@@ -43,7 +43,8 @@ def write_results(
     for place, finalist in enumerate(ending.finalists):
         best = finalist.atoms if finalist.taught is None else finalist.taught
         if best.pbc.all():
-            name = f"final-{place + 1}-{best.symbols.formula.reduce()[0]}.cif"
+            formula = best.symbols.formula.reduce()[0].format("hill")
+            name = f"final-{place + 1:02d}-{formula}.cif"
             write_cif(folder / name, best)
     write_hdf5(folder / "search.h5", lineage(evolution), {}, "search")
     content = summary(evolution, reason, ending)

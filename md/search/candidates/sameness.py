@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from scipy.optimize import linear_sum_assignment
 
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
 from stratal.md.structures.primitive_cell import primitive_cell
 from stratal.md.structures.similarity import matcher, similarities
 
@@ -26,6 +26,7 @@ APART = 2e-3  # eV/atom: structures of other enthalpies are no duplicates
 LOOSE = 0.1  # Å, by which atoms may miss their places when a primitive cell is looked for
 NIGGLI = (1e-3, 1e-5)  # Å: as in pymatgen, and another for the few cells at which spglib fails
 MOST_KEPT = 1000  # candidates as compared, some kB each
+MOST_PAIRS = 10_000  # whose comparison is remembered
 GAP = 4.0  # Å of vacuum with which films are compared: more would make the matcher more tolerant
 # How far the distances of one atom may differ, in sum over the sum of them and each over the
 # nearest: L. B. Vilhelmsen and B. Hammer, Phys. Rev. Lett. 108, 126101 (2012), in Å there.
@@ -70,7 +71,11 @@ def by_fingerprint_alone(candidate: Candidate, other: Candidate) -> bool:
 
 @dataclass
 class Sameness:
-    """Compares in space, each pair once. Not frozen: it remembers."""
+    """Compares in space, each pair once. Not frozen: it remembers.
+
+    A new candidate is compared twice in a row, as a discovery and as a member: what is older is
+    seldom asked for again, and is made again then.
+    """
 
     known: dict[tuple[int, int], bool] = field(default_factory=dict)  # by numbers of the two
     forms: dict[int, Any] = field(default_factory=dict)  # as compared, by number
@@ -79,6 +84,8 @@ class Sameness:
         """Whether they are one structure."""
         pair = candidate.number, other.number
         if pair not in self.known:
+            if len(self.known) >= MOST_PAIRS:
+                self.known.clear()
             self.known[pair] = same(self.form(candidate), self.form(other))
         return self.known[pair]
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from stratal.md.search.candidate import Candidate, Origin
-from stratal.md.search.discoveries import (
+from stratal.md.search.candidates.candidate import Candidate, Origin
+from stratal.md.search.candidates.discoveries import (
     Coverage,
     Discoveries,
     chance_of_new,
@@ -18,9 +18,9 @@ from stratal.md.search.discoveries import (
     rarefied,
     unseen,
 )
+from stratal.md.search.candidates.sameness import by_fingerprint_alone
 from stratal.md.search.limits import Limits
 from stratal.md.search.run import search
-from stratal.md.search.sameness import by_fingerprint_alone
 from stratal.md.search.settings import SearchConfig
 from stratal.potentials.analytic import LennardJones
 

@@ -10,10 +10,10 @@ from ase.data import chemical_symbols
 
 from stratal.errors import InputError
 from stratal.md.properties.hull import hull_figure, hull_of
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.ending.final import Ending
 from stratal.md.search.evolution import ASIDE, Evolution
-from stratal.md.search.final import Ending
-from stratal.md.search.lineage import ancestors
+from stratal.md.search.results.lineage import ancestors
 from stratal.md.structures.crystal_symmetry import standard_cell
 from stratal.report import Report
 from stratal.report.search import (

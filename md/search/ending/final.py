@@ -19,13 +19,13 @@ from ase import Atoms
 from stratal.errors import InputError
 from stratal.md.relaxation.settings import RelaxConfig
 from stratal.md.relaxation.state import Outcome
-from stratal.md.search.candidate import Candidate
+from stratal.md.search.candidates.candidate import Candidate
+from stratal.md.search.candidates.lower_hull import LowerHull
+from stratal.md.search.candidates.sameness import Sameness, twin_among
+from stratal.md.search.ending.kept import Kept
+from stratal.md.search.ending.teacher import FAILED, USABLE, Teacher, evaluated
 from stratal.md.search.evolution import Evolution
-from stratal.md.search.kept import Kept
-from stratal.md.search.lower_hull import LowerHull
-from stratal.md.search.run import CELLS
-from stratal.md.search.sameness import Sameness, twin_among
-from stratal.md.search.teacher import FAILED, USABLE, Teacher, evaluated
+from stratal.md.search.plan import CELLS
 from stratal.md.structures.crystal_symmetry import space_group, standard_cell
 from stratal.md.structures.similarity import fingerprints
 from stratal.potentials.evaluate import Potential

@@ -1,0 +1,1 @@
+"""What a search knows: candidates, which of them are one, the best, and what may be missing."""

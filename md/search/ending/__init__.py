@@ -1,0 +1,1 @@
+"""The end of a search: its best once more, tightly, and by a teacher."""

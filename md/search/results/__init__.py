@@ -1,0 +1,1 @@
+"""What a search has found, as files and as a page."""
