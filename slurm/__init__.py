@@ -6,6 +6,7 @@ at any instant, and goes on where it was.
 
 from stratal.slurm.executor import Executor, open_executor
 from stratal.slurm.journal import Journal
+from stratal.slurm.journal_reader import JournalReader
 from stratal.slurm.perform import Outcome, Stopped, TaskFailed, perform
 from stratal.slurm.tasks import Folder, Shared, Task
 
@@ -13,6 +14,7 @@ __all__ = [
     "Executor",
     "Folder",
     "Journal",
+    "JournalReader",
     "Outcome",
     "Shared",
     "Stopped",

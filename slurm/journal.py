@@ -122,7 +122,7 @@ class Journal:
     @property
     def results(self) -> str:
         """Folder of the workers' results."""
-        return str((self.folder / RESULTS).resolve())
+        return results_of(self.folder)
 
     def record(self, task: str) -> Record | None:
         """What is known of a task; None if nothing."""
@@ -136,13 +136,7 @@ class Journal:
         Raises:
             InputError: it is not there, or damaged.
         """
-        row = self._database.execute("select value from tasks where id = ?", (task,)).fetchone()
-        if row is None:
-            raise InputError(
-                f"{self.folder / FILE}: no result of task {task}, which is done. Restore the "
-                f"file, or give another folder."
-            )
-        return get(self.results, task) if row[0] is None else pickle.loads(row[0])
+        return result_in(self._database, self.folder, task)
 
     def write(
         self,
@@ -359,6 +353,26 @@ def check(database: sqlite3.Connection, folder: Path, run: str | None) -> None:
             f"{run or 'unnamed'}): its settings or inputs differ. Restore those, or give another "
             f"folder."
         )
+
+
+def results_of(folder: Path) -> str:
+    """Where the workers of a run put their results."""
+    return str((folder / RESULTS).resolve())
+
+
+def result_in(database: sqlite3.Connection, folder: Path, task: str) -> Any:
+    """The result of a task that is done, from the journal or its own file.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    row = database.execute("select value from tasks where id = ?", (task,)).fetchone()
+    if row is None:
+        raise InputError(
+            f"{folder / FILE}: no result of task {task}, which is done. Restore the file, or give "
+            f"another folder."
+        )
+    return get(results_of(folder), task) if row[0] is None else pickle.loads(row[0])
 
 
 @contextmanager

@@ -25,11 +25,10 @@ from stratal.md.search.events import Events
 from stratal.md.search.evolution import Evolution
 from stratal.md.search.limits import Limits
 from stratal.md.search.plan import plan_of
-from stratal.md.search.reader import JournalReader
 from stratal.md.search.settings import SearchConfig
 from stratal.potentials.evaluate import Potential
 from stratal.progress import Progress
-from stratal.slurm import Executor, Folder, Journal, Shared, Task, perform
+from stratal.slurm import Executor, Folder, Journal, JournalReader, Shared, Task, perform
 from stratal.slurm.executor import Serial
 
 EVENTS = "events.jsonl"
@@ -230,12 +229,12 @@ class Loop:
             if over == "target":
                 return
             if over and not self.under_way:
-                if not self.pending and not self.results:
-                    return
                 if self.pending:  # they may leave something
                     yield None
-                else:
+                elif self.results:
                     self.take_in()
+                else:
+                    return
                 continue
             count = self.evolution.wanted()
             self.events.add("asked", self.n_batches, self.n_known, count)

@@ -1,15 +1,13 @@
-"""The journal of a search that another process writes, or that was left by a death: read only."""
+"""The journal of a run that another process writes, or that was left by a death: read only."""
 
 from __future__ import annotations
 
-import pickle
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from stratal.errors import InputError
-from stratal.slurm.journal import FILE, RESULTS, sentences
-from stratal.slurm.results import get
+from stratal.slurm.journal import FILE, result_in, sentences
 
 
 class JournalReader:
@@ -24,7 +22,7 @@ class JournalReader:
         self.folder = Path(folder)
         path = self.folder / FILE
         if not path.is_file():
-            raise InputError(f"{path}: no journal there. Give the folder of a search.")
+            raise InputError(f"{path}: no journal there. Give the folder of a run.")
         with sentences(self.folder):
             self._database = opened(path)
 
@@ -38,18 +36,10 @@ class JournalReader:
         """The result of a task that is done.
 
         Raises:
-            InputError: it is not there.
+            InputError: it is not there, or damaged.
         """
         with sentences(self.folder):
-            rows = self._database.execute("select value from tasks where id = ?", (task,))
-            row = rows.fetchone()
-        if row is None:
-            raise InputError(
-                f"{self.folder}: no result of task {task}: of other settings or another version. "
-                f"Report with those of the search."
-            )
-        results = (self.folder / RESULTS).resolve()
-        return get(results, task) if row[0] is None else pickle.loads(row[0])
+            return result_in(self._database, self.folder, task)
 
 
 def opened(path: Path) -> sqlite3.Connection:
