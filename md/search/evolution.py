@@ -136,11 +136,7 @@ class Evolution:
         if candidate.outside and self.config.outside == "aside":
             self.aside.append(candidate)
             return ASIDE
-        known = self.population.variable or self.population.niche_of(candidate) in (
-            self.population.lowest
-        )
-        above = self.population.above(candidate) if known else 0.0
-        self.discoveries.note(candidate, above, self.done)
+        self.discoveries.note(candidate, self.population.above(candidate), self.done)
         return self.population.add(candidate)
 
     @property

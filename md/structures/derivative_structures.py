@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
-import spglib
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.geometry import minkowski_reduce
 
 from stratal.errors import InputError
+from stratal.md.structures.crystal_symmetry import dataset
 
 MOST = 5_000_000  # decorations of one cell
 NEAR = 1e-5  # of a cell vector: sites that are the same
@@ -51,16 +51,15 @@ def derivative_structures(
 
 def symmetry_of(parent: Atoms) -> tuple[np.ndarray, np.ndarray]:
     """Rotations ``(n, 3, 3)`` and translations ``(n, 3)`` of a lattice of equal sites."""
-    crystal = (parent.cell.array, parent.get_scaled_positions(), np.ones(len(parent)))
-    found = spglib.get_symmetry(crystal, symprec=NEAR)
-    if found is None:
-        raise InputError("derivative_structures: spglib finds no symmetry. Give a crystal.")
-    if len(found["rotations"]) > 48 or not parent.pbc.all():
+    sites = parent.copy()
+    sites.numbers[:] = 1
+    found = dataset(sites, NEAR)
+    if len(found.rotations) > 48:
         raise InputError(
             f"derivative_structures: the parent {parent.symbols} is no primitive cell of a "
             f"crystal. Give one, as ase.build.bulk does."
         )
-    return found["rotations"], found["translations"]
+    return found.rotations, found.translations
 
 
 def check_size(n_elements: int, n_sites: int) -> None:

@@ -112,10 +112,13 @@ class Population:
         return self.fractions[member.composition]
 
     def above(self, member: Candidate) -> float:
-        """How far it lies above the hull, or the lowest that it is compared with, eV/atom."""
+        """How far it lies above the hull, or the lowest that it is compared with, eV/atom.
+
+        The first of its niche is 0 above.
+        """
         if self.variable:
             return self.hull.above(member.atoms.numbers, member.by_atom)
-        return member.by_atom - self.lowest[self.niche_of(member)]
+        return member.by_atom - self.lowest.get(self.niche_of(member), member.by_atom)
 
     def fitness(self) -> np.ndarray:
         """Weights with which members become parents, ``(n,)``: by rank, the best three times."""

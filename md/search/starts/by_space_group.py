@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import spglib
 from ase import Atoms
 from ase.cell import Cell
 
+from stratal.errors import InputError
 from stratal.md.search.limits import Limits
 from stratal.md.search.starts.drawing import Composition, drawn
 from stratal.md.search.starts.placing import Room
 from stratal.md.search.starts.random_structure import LOOSER
 from stratal.md.search.starts.wyckoff import Group, Wyckoff, group
-from stratal.md.structures.crystal_symmetry import TOLERANCE
+from stratal.md.structures.crystal_symmetry import dataset
 
 GROUPS = range(1, 231)
 ASSIGNMENTS = 10  # tries to fill a composition with the positions of one group
@@ -96,13 +96,11 @@ def assignment(
 
 def is_symmetric(crystal: Atoms, chosen: Group) -> bool:
     """Whether spglib finds as many operations as the group has in a primitive cell, or more."""
-    cell = crystal.cell.array, crystal.get_scaled_positions(), crystal.numbers
     try:
-        found = spglib.get_symmetry_dataset(cell, TOLERANCE)
-    except spglib.SpglibError:  # which versions before 3 tell by None
-        found = None
-    wanted = len(chosen.rotations) // chosen.n_centers
-    return found is not None and len(found.rotations) >= wanted
+        found = dataset(crystal)
+    except InputError:  # no group at all
+        return False
+    return len(found.rotations) >= len(chosen.rotations) // chosen.n_centers
 
 
 def random_lattice(number: int, volume: float, rng: np.random.Generator) -> np.ndarray:

@@ -6,20 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from tests.md.search.clusters import PAIRS, limits_for
 
 from stratal.errors import InputError
 from stratal.files import read_frames
 from stratal.md.search.events import Events
-from stratal.md.search.limits import Limits
 from stratal.md.search.results.files import second_differences, write_results
 from stratal.md.search.run import Loop, notes, search
 from stratal.md.search.settings import SearchConfig
-from stratal.potentials.analytic import LennardJones
 from stratal.report import Report
 from stratal.slurm.executor import Serial
 
-# In units of the pair: of hydrogen's radius, so that no bond counts as too close.
-PAIRS = LennardJones((1,), 1.0, 1.0, cutoff=40.0, shift=False)
 # D. J. Wales and J. P. K. Doye, J. Phys. Chem. A 101, 5111 (1997).
 KNOWN = {
     5: -9.103852,
@@ -29,17 +26,6 @@ KNOWN = {
     9: -24.113360,
     13: -44.326801,
 }
-
-
-def limits_for(size, most=None):
-    return Limits.of(
-        (1,),
-        "cluster",
-        n_atoms=(size, most or size),
-        formula=(1,),
-        closest=np.array([[0.7]]),
-        volumes=np.array([1 / np.sqrt(2)]),
-    )
 
 
 def config_for(size, **settings):

@@ -8,6 +8,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from tests.md.search.clusters import PAIRS, limits_for
 
 from stratal.md.search.candidates.candidate import Candidate, Origin
 from stratal.md.search.candidates.discoveries import (
@@ -19,15 +20,12 @@ from stratal.md.search.candidates.discoveries import (
     unseen,
 )
 from stratal.md.search.candidates.sameness import by_fingerprint_alone
-from stratal.md.search.limits import Limits
 from stratal.md.search.run import search
 from stratal.md.search.settings import SearchConfig
-from stratal.potentials.analytic import LennardJones
 
 # Of isomers: M. R. Hoare and J. A. McInnes, Faraday Discuss. Chem. Soc. 61, 12 (1976); C. J. Tsai
 # and K. D. Jordan, J. Phys. Chem. 97, 11227 (1993).
 MINIMA = {7: 4, 8: 8, 9: 21}
-PAIRS = LennardJones((1,), 1.0, 1.0, cutoff=40.0, shift=False)
 
 
 def candidate(number, kind, by_atom=-3.0, parents=()):
@@ -87,14 +85,6 @@ def test_the_course_ends_at_the_estimate_and_the_curve_passes_through_what_was_f
 
 
 def searched(size, relaxations, folder):
-    limits = Limits.of(
-        (1,),
-        "cluster",
-        n_atoms=(size, size),
-        formula=(1,),
-        closest=np.array([[0.7]]),
-        volumes=np.array([1 / np.sqrt(2)]),
-    )
     config = SearchConfig(
         elements=("H",),
         n_atoms=(size, size),
@@ -107,7 +97,7 @@ def searched(size, relaxations, folder):
         fmax=1e-4,
         near=0.5,  # all minima
     )
-    return search(config, PAIRS, folder, limits=limits).evolution
+    return search(config, PAIRS, folder, limits=limits_for(size)).evolution
 
 
 def test_random_starts_find_the_known_number_of_minima(tmp_path):
