@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -24,6 +25,7 @@ from reference import arguments, machine, one_core
 
 VOLUME = 15.0  # Å³ of an atom at the start
 MOST = 400  # steps of a relaxation
+STARTS = 20
 
 
 def main() -> None:
@@ -54,8 +56,8 @@ def by_stratal(formula: str, relaxations: int, fmax: float) -> tuple[float, floa
         formula=formula,
         n_atoms=(len(atoms), len(atoms)),
         start_from=("random",),
-        starts=20,
-        population=20,
+        starts=STARTS,
+        population=STARTS,
         relaxations=relaxations,
         fmax=fmax,
         max_steps=MOST,
@@ -70,65 +72,30 @@ def by_stratal(formula: str, relaxations: int, fmax: float) -> tuple[float, floa
 
 def by_ase_ga(formula: str, offspring: int, fmax: float) -> tuple[float, float]:
     """Seconds for each offspring of ``ase-ga``, and the lowest eV/atom."""
-    from ase_ga.cutandsplicepairing import CutAndSplicePairing
-    from ase_ga.data import DataConnection, PrepareDB
-    from ase_ga.offspring_creator import OperationSelector
     from ase_ga.ofp_comparator import OFPComparator
     from ase_ga.population import Population
-    from ase_ga.soft_mutation import SoftMutation
-    from ase_ga.standardmutations import StrainMutation
-    from ase_ga.startgenerator import StartGenerator
-    from ase_ga.utilities import CellBounds, closest_distances_generator
 
     warnings.simplefilter("ignore")
     numbers = [int(number) for number in Atoms(formula).numbers]
-    bounds = CellBounds(
-        {"phi": [20, 160], "chi": [20, 160], "psi": [20, 160]} | {key: [2, 60] for key in "abc"}
+    comparator = OFPComparator(
+        n_top=len(numbers),
+        dE=1.0,
+        cos_dist_max=1e-3,
+        rcut=10.0,
+        binwidth=0.05,
+        pbc=[True] * 3,
+        sigma=0.05,
+        nsigma=4,
+        recalculate=False,
     )
-    closest = closest_distances_generator(numbers, 0.5)
-    slab = Atoms("", pbc=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "ga.db")
-        database = PrepareDB(path, simulation_cell=slab, stoichiometry=numbers)
-        starts = StartGenerator(
-            slab,
-            numbers,
-            closest,
-            box_volume=VOLUME * len(numbers),
-            number_of_variable_cell_vectors=3,
-            cellbounds=bounds,
-        )
-        while database.c.count() < 21:  # the first row is the cell
-            if (atoms := starts.get_new_candidate()) is not None:
-                database.add_unrelaxed_candidate(atoms)
-        data = DataConnection(path)
+        data = starts_of_ase_ga(numbers, Path(folder) / "ga.db")
         while data.get_number_of_unrelaxed_candidates() > 0:
             atoms = data.get_an_unrelaxed_candidate()
             relax_by_ase(atoms, fmax)
             data.add_relaxed_step(atoms)
-        comparator = OFPComparator(
-            n_top=len(numbers),
-            dE=1.0,
-            cos_dist_max=1e-3,
-            rcut=10.0,
-            binwidth=0.05,
-            pbc=[True] * 3,
-            sigma=0.05,
-            nsigma=4,
-            recalculate=False,
-        )
-        population = Population(data_connection=data, population_size=20, comparator=comparator)
-        free = {"number_of_variable_cell_vectors": 3, "cellbounds": bounds}
-        pairing = CutAndSplicePairing(slab, len(numbers), closest, p1=1.0, p2=0.0, **free)
-        strain = StrainMutation(closest, stddev=0.7, **free)
-        soft = SoftMutation(
-            closest_distances_generator(numbers, 0.1),
-            bounds=[2.0, 5.0],
-            used_modes_file=str(Path(folder) / "modes.json"),
-        )
-        chosen = OperationSelector([4.0, 3.0, 3.0], [pairing, soft, strain])
-        for operator in (pairing, strain):
-            operator.update_scaling_volume(population.get_current_population(), n_adapt=4)
+        population = Population(data_connection=data, population_size=STARTS, comparator=comparator)
+        chosen = operators_of_ase_ga(numbers, population, Path(folder) / "modes.json")
         began, done = time.perf_counter(), 0
         while done < offspring:
             made, description = chosen.get_new_individual(population.get_two_candidates())
@@ -142,6 +109,57 @@ def by_ase_ga(formula: str, offspring: int, fmax: float) -> tuple[float, float]:
         seconds = time.perf_counter() - began
         best = max(atoms.info["key_value_pairs"]["raw_score"] for atoms in population.pop)
     return seconds / offspring, -best / len(numbers)
+
+
+def bounds_of_ase_ga() -> Any:
+    """What cells may be."""
+    from ase_ga.utilities import CellBounds
+
+    angles = {"phi": [20, 160], "chi": [20, 160], "psi": [20, 160]}
+    return CellBounds(angles | {key: [2, 60] for key in "abc"})
+
+
+def starts_of_ase_ga(numbers: list[int], path: Path) -> Any:
+    """The database of a run with its random starts, not relaxed yet."""
+    from ase_ga.data import DataConnection, PrepareDB
+    from ase_ga.startgenerator import StartGenerator
+    from ase_ga.utilities import closest_distances_generator
+
+    slab = Atoms("", pbc=True)
+    database = PrepareDB(str(path), simulation_cell=slab, stoichiometry=numbers)
+    starts = StartGenerator(
+        slab,
+        numbers,
+        closest_distances_generator(numbers, 0.5),
+        box_volume=VOLUME * len(numbers),
+        number_of_variable_cell_vectors=3,
+        cellbounds=bounds_of_ase_ga(),
+    )
+    while database.c.count() < STARTS + 1:  # the first row is the cell
+        if (atoms := starts.get_new_candidate()) is not None:
+            database.add_unrelaxed_candidate(atoms)
+    return DataConnection(str(path))
+
+
+def operators_of_ase_ga(numbers: list[int], population: Any, modes: Path) -> Any:
+    """Its operators for crystals, in the shares of its tutorial."""
+    from ase_ga.cutandsplicepairing import CutAndSplicePairing
+    from ase_ga.offspring_creator import OperationSelector
+    from ase_ga.soft_mutation import SoftMutation
+    from ase_ga.standardmutations import StrainMutation
+    from ase_ga.utilities import closest_distances_generator
+
+    closest = closest_distances_generator(numbers, 0.5)
+    free = {"number_of_variable_cell_vectors": 3, "cellbounds": bounds_of_ase_ga()}
+    slab = Atoms("", pbc=True)
+    pairing = CutAndSplicePairing(slab, len(numbers), closest, p1=1.0, p2=0.0, **free)
+    strain = StrainMutation(closest, stddev=0.7, **free)
+    soft = SoftMutation(
+        closest_distances_generator(numbers, 0.1), bounds=[2.0, 5.0], used_modes_file=str(modes)
+    )
+    for operator in (pairing, strain):
+        operator.update_scaling_volume(population.get_current_population(), n_adapt=4)
+    return OperationSelector([4.0, 3.0, 3.0], [pairing, soft, strain])
 
 
 def relax_by_ase(atoms: Atoms, fmax: float) -> None:
