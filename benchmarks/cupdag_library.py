@@ -1,7 +1,8 @@
 """The seven strata of Cu-Pd-Ag from a few thousand labelled cells: errors and times.
 
 Structures with formation energies below 1.5 eV/atom (against the lowest of each element) and
-forces below 15 eV/Å; every tenth, in an order shuffled by a fixed seed, is kept for the test.
+forces below 15 eV/Å; every tenth, in an order shuffled by a fixed seed (``--split``), is kept for
+the test.
 With ``--set 'coupling="full"'`` all weights are trained at once; with other couplings, each stratum
 on top of those below.
 """
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("cupdag-library"))
     parser.add_argument("--large", action="store_true", help="add the set of larger cells")
     parser.add_argument("--elements", default="Cu,Pd,Ag")
+    parser.add_argument("--split", type=int, default=0, help="seed that draws the test structures")
     parser.add_argument("--workers", type=int, default=2)
     add_settings(parser)
     options = parser.parse_args()
@@ -34,7 +36,8 @@ def main() -> None:
     from stratal.potentials.training.config import config_from_dict
 
     config = config_from_dict(settings_given(options))
-    training, test = data_of(options.data, options.elements.split(","), options.large)
+    elements = options.elements.split(",")
+    training, test = data_of(options.data, elements, options.large, options.split)
     print(machine(), f"; {len(training)} structures to train on, {len(test)} to test", flush=True)
     began = time.perf_counter()
     trained = train(training, config, options.output, workers=options.workers)
@@ -44,8 +47,8 @@ def main() -> None:
     report(assess(Library.open(options.output), test), test)
 
 
-def data_of(folder: Path, elements: list[str], large: bool = False):
-    """Training and test data of cells within the bounds."""
+def data_of(folder: Path, elements: list[str], large: bool = False, split: int = 0):
+    """Training and test data of cells within the bounds; ``split`` seeds which is which."""
     from stratal.potentials.data import read_labelled
 
     names = ["cupdag_nequix"] + (["cupdag_nequix_large"] if large else [])
@@ -72,7 +75,7 @@ def data_of(folder: Path, elements: list[str], large: bool = False):
     small = np.array(["large" not in source.path for source in data.sources])
     limit = np.where(small, STRONGEST, 30.0)
     data = data.take(own & (formation < HIGHEST) & (strongest < limit))
-    order = np.random.default_rng(0).permutation(len(data))
+    order = np.random.default_rng(split).permutation(len(data))
     return data.take(np.sort(order[len(data) // 10 :])), data.take(
         np.sort(order[: len(data) // 10])
     )

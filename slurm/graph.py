@@ -31,15 +31,17 @@ def read_graph(path: str | Path) -> tuple[BatchJob, ...]:
     """The jobs of a file, each after those that it stands on.
 
     Raises:
-        InputError: not TOML, an unknown key, a wrong value, or jobs that wait for each other.
+        InputError: not TOML, no tables, an unknown key, a wrong value, or jobs that wait for each other.
     """
     expected = "jobs stand in tables [[job]], what they share in [defaults]."
     content = read_toml(path, ["defaults", "job"], expected)
-    if not content.get("job"):
+    tables, defaults = content.get("job", []), content.get("defaults", {})
+    if not (isinstance(tables, list) and tables):
         raise InputError(f"{path}: no jobs there; {expected}")
-    defaults = content.get("defaults", {})
+    if not all(isinstance(one, dict) for one in [defaults, *tables]):
+        raise InputError(f"{path}: not tables; {expected}")
     jobs = []
-    for number, table in enumerate(content["job"], 1):
+    for number, table in enumerate(tables, 1):
         name = f"job {table.get('name', number)}"
         jobs.append(checked(BatchJob, {**defaults, **table}, str(path), name))
     return in_order(jobs, path)

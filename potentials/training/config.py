@@ -15,7 +15,7 @@ from stratal.descriptors.angular import AngularFunction
 from stratal.descriptors.invariants import TRIPLES, Moments
 from stratal.descriptors.symmetry_functions import RadialFunction, SymmetryFunctions
 from stratal.errors import InputError
-from stratal.files.settings import checked, read_toml
+from stratal.files.settings import checked, read_table
 
 # The sets of exponents of the models published with the method (PRB 95, 014114), Å^-2,
 # and which (eta, zeta, lambda) of G4 they use.
@@ -217,7 +217,6 @@ def config_from_toml(path: str | Path) -> TrainConfig | SymmetryFunctionConfig:
     """Read the ``[train]`` table of a TOML file.
 
     Raises:
-        InputError: no such file, not TOML, an unknown key or a wrong value.
+        InputError: no such file, not TOML, not a table, an unknown key or a wrong value.
     """
-    content = read_toml(path, ["train"], "settings of training stand in the table [train].")
-    return config_from_dict(content.get("train", {}), where=str(path))
+    return config_from_dict(read_table(path, "train"), where=str(path))

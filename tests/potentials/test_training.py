@@ -20,7 +20,7 @@ from stratal.potentials.training import (
     optimize,
     train,
 )
-from stratal.potentials.training.config import config_from_dict
+from stratal.potentials.training.config import config_from_dict, config_from_toml
 from stratal.potentials.training.problem import predict
 from stratal.potentials.training.setup import set_up
 
@@ -265,3 +265,10 @@ def test_wrong_settings_are_named(table, words):
 def test_wrong_settings_of_moments_are_named(table, words):
     with pytest.raises(InputError, match=words):
         config_from_dict(table)
+
+
+def test_settings_that_are_no_table_are_refused(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("train = 3")
+    with pytest.raises(InputError, match=r"settings.toml: train = 3: expected a table"):
+        config_from_toml(file)
