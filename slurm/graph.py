@@ -31,7 +31,8 @@ def read_graph(path: str | Path) -> tuple[BatchJob, ...]:
     """The jobs of a file, each after those that it stands on.
 
     Raises:
-        InputError: not TOML, no tables, an unknown key, a wrong value, or jobs that wait for each other.
+        InputError: not TOML, no tables, an unknown key, a wrong value, or jobs that wait for each
+            other.
     """
     expected = "jobs stand in tables [[job]], what they share in [defaults]."
     content = read_toml(path, ["defaults", "job"], expected)
