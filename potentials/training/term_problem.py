@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -62,11 +61,18 @@ def know_features(
     """
     if any(np.any(own.mixing) for own in problem.free):
         return problem, list(packs)
-    terms = jax.tree.map(jnp.asarray, problem.base)
+    places = range(len(problem.base))
+    orders = [np.array([place, *(s for s in places if s != place)]) for place in places]
+    terms = [
+        replace(own, mixing=own.mixing[order])
+        for own, order in zip(problem.base, orders, strict=True)
+    ]
 
-    def with_slopes(place: int, moments: jax.Array, jacobian: jax.Array) -> Any:
+    def of_rows(term: AtomicTerm, order: jax.Array, moments: jax.Array, jacobian: jax.Array) -> Any:
         def features(rows: jax.Array) -> jax.Array:
-            return jnp.concatenate(problem.added(terms[place], rows, place)).T
+            shaped = as_moments(problem.descriptor, rows)[:, order]
+            around = features_around(problem.descriptor, term, shaped, 0)
+            return jnp.concatenate(term.added(around)).T
 
         def along(direction: jax.Array) -> jax.Array:
             return jax.jvp(features, (moments,), (direction,))[1]
@@ -74,13 +80,21 @@ def know_features(
         slopes = jax.lax.map(along, jnp.moveaxis(jacobian, -1, 0), batch_size=COLUMNS)
         return features(moments), jnp.moveaxis(slopes, 0, -1)
 
-    @partial(jax.jit, static_argnums=0)
-    def of_batches(place: int, *rows: jax.Array) -> Any:
-        return jax.lax.map(lambda own: with_slopes(place, *own), rows)
+    @jax.jit
+    def of_batches(term: AtomicTerm, order: jax.Array, *rows: jax.Array) -> Any:
+        return jax.lax.map(lambda own: of_rows(term, order, *own), rows)
 
     def of_pack(pack: Pack) -> Pack:
-        rows = enumerate(zip(pack.moments, pack.jacobian, strict=True))
-        moments, jacobian = zip(*(of_batches(place, *own) for place, own in rows), strict=True)
+        # As many rows for each element, and the element first: one program serves all.
+        n_rows = [own.shape[1] for own in pack.moments]
+        found = []
+        for place in places:
+            missing = ((0, 0), (0, max(n_rows) - n_rows[place]), (0, 0))
+            rows = jnp.pad(pack.moments[place], missing)
+            columns = jnp.pad(pack.jacobian[place], (*missing, (0, 0)))
+            both = of_batches(terms[place], orders[place], rows, columns)
+            found.append(tuple(own[:, : n_rows[place]] for own in both))
+        moments, jacobian = zip(*found, strict=True)
         return replace(pack, moments=moments, jacobian=jacobian)
 
     known = replace(problem, features_known=True)
