@@ -33,7 +33,7 @@ SETTINGS = {
         "force_weight": 0.4, "stress_weight": 0.002,
         "coupling_regularization": 0.025, "coupling_variance_floor": 0.2,  # 200 are few
     },
-    "moments on published": MOMENTS,
+    "moments on published": {**MOMENTS, "epochs": 300, "force_weight": 3.0},
     "moments from scratch": {**MOMENTS, "coupling": "full"},
 }  # fmt: skip
 
