@@ -62,17 +62,10 @@ def know_features(
     if any(np.any(own.mixing) for own in problem.free):
         return problem, list(packs)
     places = range(len(problem.base))
-    orders = [np.array([place, *(s for s in places if s != place)]) for place in places]
-    terms = [
-        replace(own, mixing=own.mixing[order])
-        for own, order in zip(problem.base, orders, strict=True)
-    ]
 
-    def of_rows(term: AtomicTerm, order: jax.Array, moments: jax.Array, jacobian: jax.Array) -> Any:
+    def of_rows(term: AtomicTerm, moments: jax.Array, jacobian: jax.Array) -> Any:
         def features(rows: jax.Array) -> jax.Array:
-            shaped = as_moments(problem.descriptor, rows)[:, order]
-            around = features_around(problem.descriptor, term, shaped, 0)
-            return jnp.concatenate(term.added(around)).T
+            return jnp.concatenate(problem.added(term, rows, 0)).T
 
         def along(direction: jax.Array) -> jax.Array:
             return jax.jvp(features, (moments,), (direction,))[1]
@@ -81,18 +74,22 @@ def know_features(
         return features(moments), jnp.moveaxis(slopes, 0, -1)
 
     @jax.jit
-    def of_batches(term: AtomicTerm, order: jax.Array, *rows: jax.Array) -> Any:
-        return jax.lax.map(lambda own: of_rows(term, order, *own), rows)
+    def of_batches(term: AtomicTerm, *rows: jax.Array) -> Any:
+        return jax.lax.map(lambda own: of_rows(term, *own), rows)
 
     def of_pack(pack: Pack) -> Pack:
         # As many rows for each element, and the element first: one program serves all.
         n_rows = [own.shape[1] for own in pack.moments]
         found = []
         for place in places:
+            order = np.array([place, *(s for s in places if s != place)])
+            term = replace(problem.base[place], mixing=problem.base[place].mixing[order])
+            flat = np.arange(pack.moments[place].shape[2])
+            flat = flat.reshape(-1, len(order), problem.descriptor.n_radial)[:, order].ravel()
             missing = ((0, 0), (0, max(n_rows) - n_rows[place]), (0, 0))
-            rows = jnp.pad(pack.moments[place], missing)
-            columns = jnp.pad(pack.jacobian[place], (*missing, (0, 0)))
-            both = of_batches(terms[place], orders[place], rows, columns)
+            moments = jnp.pad(pack.moments[place][:, :, flat], missing)
+            jacobian = jnp.pad(pack.jacobian[place][:, :, flat], (*missing, (0, 0)))
+            both = of_batches(term, moments, jacobian)
             found.append(tuple(own[:, : n_rows[place]] for own in both))
         moments, jacobian = zip(*found, strict=True)
         return replace(pack, moments=moments, jacobian=jacobian)
